@@ -1,0 +1,367 @@
+// Package owner decides whether a run may touch a bucket at all.
+//
+// A small document in the bucket, the owner mark, says which instance the
+// bucket belongs to and which ledgers may write to it. Every run reads it once
+// before anything else. Credentials copied to a staging host, a bucket that was
+// emptied or replaced, a lost ledger: each of them shows here, before a byte is
+// sent, and each only ever makes the tool refuse.
+package owner
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"example.org/mediamove/ledger"
+	"example.org/mediamove/r2"
+)
+
+// A Bucket holds the mark.
+type Bucket interface {
+	GetDoc(ctx context.Context, name string) (data []byte, etag string, err error)
+	PutDoc(ctx context.Context, name string, data []byte, ifMatch string) (etag string, err error)
+	Page(ctx context.Context, limit int) (objs []r2.Object, more bool, err error)
+}
+
+// A Ledger remembers which bucket it belongs to.
+type Ledger interface {
+	Identity(ctx context.Context) (ledger.Identity, error)
+	SetIdentity(ctx context.Context, id ledger.Identity) error
+	Empty(ctx context.Context) (bool, error)
+}
+
+// A Switch is what the settings say about where Mastodon writes.
+type Switch int
+
+// Switch values. Unset counts as before, but never takes back an "after".
+const (
+	Unset  Switch = iota
+	Before        // --before-switch was typed
+	After         // S3_ENABLED=true or --after-switch
+)
+
+// Options are the instance's side of the claim.
+type Options struct {
+	Domain     string // LOCAL_DOMAIN
+	BucketName string // S3_BUCKET
+	Endpoint   string
+	Prefix     string
+	Join       string // --join: a bucket id, or a bucket's name where no mark exists yet
+	Switch     Switch
+	Log        *slog.Logger
+	// ProbeDelay is waited before the mark is written again as a probe, since R2
+	// takes one write per second and key. Zero means [DefaultProbeDelay].
+	ProbeDelay time.Duration
+}
+
+// DefaultProbeDelay keeps the probe clear of R2's limit of one write per second and key.
+const DefaultProbeDelay = 1100 * time.Millisecond
+
+// A Claim is a granted right to write.
+type Claim struct {
+	BucketID string
+	Joined   bool // this run joined a bucket that others filled: adopt what is there
+	Switched bool // Mastodon writes to the bucket: the disk is history (design rule 3)
+}
+
+// A RefusedError says why the bucket must not be touched, and what to do.
+type RefusedError struct{ Reason, Hint string }
+
+func (e *RefusedError) Error() string { return e.Reason }
+
+// ErrNoDomain reports that LOCAL_DOMAIN is not set.
+var ErrNoDomain = errors.New("LOCAL_DOMAIN is not set")
+
+// Check reads the mark and grants or refuses the claim. It sends one GET; on a
+// first run also one LIST page, the mark and one probe. The error is a
+// [*RefusedError] where a person has to decide.
+func Check(ctx context.Context, b Bucket, l Ledger, o Options) (Claim, error) {
+	if o.Domain == "" {
+		return Claim{}, ErrNoDomain
+	}
+	if o.ProbeDelay == 0 {
+		o.ProbeDelay = DefaultProbeDelay
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	id, err := l.Identity(ctx)
+	if err != nil {
+		return Claim{}, fmt.Errorf("read the ledger's identity: %w", err)
+	}
+	c := &claimer{b: b, l: l, o: o, id: id}
+	return c.claim(ctx)
+}
+
+type claimer struct {
+	b      Bucket
+	l      Ledger
+	o      Options
+	id     ledger.Identity
+	mark   Mark
+	etag   string
+	joined bool
+}
+
+func (c *claimer) claim(ctx context.Context) (Claim, error) {
+	// A mark that appears between our GET and our PUT is read again, once: it is
+	// either our own, whose answer was lost, or another host's.
+	for range 2 {
+		err := c.read(ctx)
+		switch {
+		case errors.Is(err, r2.ErrNotFound):
+			err = c.first(ctx)
+			if errors.Is(err, r2.ErrExists) {
+				continue
+			}
+		case err == nil:
+			err = c.present(ctx)
+		}
+		if err != nil {
+			return Claim{}, err
+		}
+		if err := c.probe(ctx); err != nil {
+			return Claim{}, err
+		}
+		switched, err := c.recordSwitch(ctx)
+		return Claim{c.id.BucketID, c.joined, switched}, err
+	}
+	return Claim{}, &RefusedError{
+		"the owner mark appears and disappears: somebody else is writing it",
+		"make sure that only one host starts its first sync at a time, then run again",
+	}
+}
+
+func (c *claimer) read(ctx context.Context) error {
+	data, etag, err := c.b.GetDoc(ctx, MarkName)
+	if err != nil {
+		return fmt.Errorf("read the owner mark: %w", err)
+	}
+	c.mark, err = ParseMark(data)
+	if err != nil {
+		return &RefusedError{
+			fmt.Sprintf("bucket %s: %s: %v", c.o.BucketName, MarkName, err),
+			"a newer mediamove may have written it; update this one, or look at the object",
+		}
+	}
+	c.etag = etag
+	return nil
+}
+
+// first handles a bucket without a mark.
+func (c *claimer) first(ctx context.Context) error {
+	empty, err := c.l.Empty(ctx)
+	if err != nil {
+		return err
+	}
+	if !empty {
+		return &RefusedError{
+			fmt.Sprintf("the ledger knows objects in bucket %s, but the bucket has no owner mark: it was emptied or replaced, or these are other settings", c.id.Bucket),
+			"check S3_BUCKET, S3_ENDPOINT and S3_KEY_PREFIX; for a new bucket type --new-bucket: it starts a ledger of its own",
+		}
+	}
+	objs, more, err := c.b.Page(ctx, 1000)
+	if err != nil {
+		return fmt.Errorf("look into the bucket: %w", err)
+	}
+	switch {
+	case len(objs) == 0 && !more:
+		return c.write(ctx)
+	case !onlyMastodon(objs):
+		return &RefusedError{
+			fmt.Sprintf("bucket %s is not empty and holds keys that are not Mastodon's, such as %q", c.o.BucketName, foreign(objs)),
+			"give mediamove a bucket of its own, or a S3_KEY_PREFIX",
+		}
+	case c.o.Join != c.o.BucketName:
+		return &RefusedError{
+			fmt.Sprintf("bucket %s already holds Mastodon media that mediamove did not put there", c.o.BucketName),
+			"to adopt them type --join " + c.o.BucketName,
+		}
+	}
+	c.joined = true
+	return c.write(ctx)
+}
+
+// write commits the bucket id to the ledger before the mark is sent: after a
+// kill between the two, the next run finds its own id and goes on.
+func (c *claimer) write(ctx context.Context) error {
+	if c.id.BucketID == "" {
+		c.id.BucketID = randomID()
+	}
+	c.id.Probed = false
+	if err := c.remember(ctx); err != nil {
+		return err
+	}
+	c.mark = Mark{BucketID: c.id.BucketID, Domain: c.o.Domain, Ledgers: []string{c.id.LedgerID}, CreatedAt: time.Now().UTC().Truncate(time.Second)}
+	return c.put(ctx, "")
+}
+
+func (c *claimer) put(ctx context.Context, ifMatch string) error {
+	data, err := c.mark.Encode()
+	if err != nil {
+		return fmt.Errorf("encode the owner mark: %w", err)
+	}
+	etag, err := c.b.PutDoc(ctx, MarkName, data, ifMatch)
+	if err != nil {
+		return fmt.Errorf("write the owner mark: %w", err)
+	}
+	c.etag = etag
+	return nil
+}
+
+// present handles a bucket that has a mark.
+func (c *claimer) present(ctx context.Context) error {
+	if c.mark.Domain != c.o.Domain {
+		return &RefusedError{
+			fmt.Sprintf("bucket %s belongs to %s, not to %s", c.o.BucketName, c.mark.Domain, c.o.Domain),
+			"check S3_BUCKET and LOCAL_DOMAIN: these settings mix two instances",
+		}
+	}
+	empty, err := c.l.Empty(ctx)
+	if err != nil {
+		return err
+	}
+	known := c.id.BucketID == c.mark.BucketID
+	switch {
+	case c.mark.Names(c.id.LedgerID) && (known || c.id.BucketID == ""):
+		if c.o.Join != "" && c.o.Join != c.mark.BucketID && c.o.Join != c.o.BucketName {
+			return c.wrongJoin()
+		}
+		c.id.BucketID = c.mark.BucketID
+		return nil
+	case !empty && !known:
+		return &RefusedError{
+			fmt.Sprintf("the ledger belongs to bucket id %.8s…, but bucket %s has id %.8s…", c.id.BucketID, c.o.BucketName, c.mark.BucketID),
+			"check S3_BUCKET and S3_ENDPOINT; for another bucket type --new-bucket: it starts a ledger of its own",
+		}
+	case c.o.Join == c.mark.BucketID:
+		return c.join(ctx)
+	case c.o.Join != "":
+		return c.wrongJoin()
+	}
+	return &RefusedError{
+		fmt.Sprintf("bucket %s already belongs to %s, by another ledger: a second app host, a lost ledger, or a staging copy with production's settings", c.o.BucketName, c.mark.Domain),
+		"if this host may write to production's bucket, type --join " + c.mark.BucketID,
+	}
+}
+
+func (c *claimer) wrongJoin() error {
+	return &RefusedError{
+		fmt.Sprintf("--join %s does not name this bucket", c.o.Join),
+		fmt.Sprintf("bucket %s has id %s", c.o.BucketName, c.mark.BucketID),
+	}
+}
+
+func (c *claimer) join(ctx context.Context) error {
+	c.id.BucketID, c.id.Probed = c.mark.BucketID, false
+	if err := c.remember(ctx); err != nil {
+		return err
+	}
+	c.joined = true
+	if c.mark.Names(c.id.LedgerID) {
+		return nil
+	}
+	c.mark.Ledgers = append(c.mark.Ledgers, c.id.LedgerID)
+	return c.put(ctx, c.etag)
+}
+
+// probe proves that this server refuses a conditional write of an existing key.
+// Without that, "never overwrite" would be a wish. The probe sends the mark's
+// own bytes, so that a server which ignores the condition changes nothing.
+func (c *claimer) probe(ctx context.Context) error {
+	if c.id.Probed {
+		return c.remember(ctx)
+	}
+	select {
+	case <-time.After(c.o.ProbeDelay):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	data, err := c.mark.Encode()
+	if err != nil {
+		return fmt.Errorf("encode the owner mark: %w", err)
+	}
+	etag, err := c.b.PutDoc(ctx, MarkName, data, "")
+	switch {
+	case errors.Is(err, r2.ErrExists):
+		c.id.Probed = true
+		return c.remember(ctx)
+	case err != nil:
+		return fmt.Errorf("probe conditional writes: %w", err)
+	}
+	c.etag = etag
+	return &RefusedError{
+		fmt.Sprintf("the server at %s ignores If-None-Match: it would overwrite existing objects", c.o.Endpoint),
+		"use Cloudflare R2, or another server that honours conditional writes",
+	}
+}
+
+// recordSwitch makes "after the switch" stick, in the ledger and in the mark,
+// so that a later run whose settings say nothing does not publish old files again.
+func (c *claimer) recordSwitch(ctx context.Context) (bool, error) {
+	was := c.mark.SwitchedAt != nil || !c.id.SwitchedAt.IsZero()
+	switch {
+	case c.o.Switch == Before && was:
+		c.mark.SwitchedAt, c.id.SwitchedAt = nil, time.Time{}
+	case c.o.Switch == After && (c.mark.SwitchedAt == nil || c.id.SwitchedAt.IsZero()):
+		c.setSwitched()
+	case was && (c.mark.SwitchedAt == nil || c.id.SwitchedAt.IsZero()):
+		c.setSwitched() // one side lost it
+	default:
+		return was, nil
+	}
+	// The ledger first: if the mark can't be written, this host at least remembers.
+	if err := c.remember(ctx); err != nil {
+		return false, err
+	}
+	return c.o.Switch != Before, c.put(ctx, c.etag)
+}
+
+func (c *claimer) setSwitched() {
+	at := c.id.SwitchedAt
+	if c.mark.SwitchedAt != nil {
+		at = *c.mark.SwitchedAt
+	}
+	if at.IsZero() {
+		at = time.Now().UTC().Truncate(time.Second)
+		c.o.Log.Info("Mastodon writes to the bucket from now on: older files on disk are history", "switched_at", at)
+	}
+	c.id.SwitchedAt, c.mark.SwitchedAt = at, &at
+}
+
+// remember commits what the ledger must know, if anything changed.
+func (c *claimer) remember(ctx context.Context) error {
+	c.id.Domain, c.id.Endpoint, c.id.Bucket, c.id.Prefix = c.o.Domain, c.o.Endpoint, c.o.BucketName, c.o.Prefix
+	if err := c.l.SetIdentity(ctx, c.id); err != nil {
+		return fmt.Errorf("record the bucket in the ledger: %w", err)
+	}
+	return nil
+}
+
+func onlyMastodon(objs []r2.Object) bool {
+	for _, o := range objs {
+		if o.Key.Class() == "" {
+			return false
+		}
+	}
+	return true
+}
+
+func foreign(objs []r2.Object) string {
+	for _, o := range objs {
+		if o.Key.Class() == "" {
+			return string(o.Key)
+		}
+	}
+	return ""
+}
+
+func randomID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails since Go 1.24
+	return hex.EncodeToString(b[:])
+}
