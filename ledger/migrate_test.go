@@ -1,0 +1,192 @@
+package ledger
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// raw opens the file as any SQLite program would.
+func raw(t testing.TB, file string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driverName, dsn(file, ""))
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	return db
+}
+
+// plant makes a ledger.db out of SQL text.
+func plant(t *testing.T, text string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	db := raw(t, filepath.Join(dir, "ledger.db"))
+	_, err := db.ExecContext(t.Context(), text)
+	must(t, err)
+	must(t, db.Close())
+	return dir
+}
+
+// TestSchema shows in a review what all migrations together make.
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	l := mustOpen(t, t.TempDir())
+	parts, err := collect(t.Context(), l.read, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name",
+		func(r row) (s string, err error) { return s, r.Scan(&s) }, nil)
+	must(t, err)
+	golden(t, "testdata/schema.sql", []byte(strings.Join(parts, ";\n\n")+";\n"))
+}
+
+// TestVersion1 reads a ledger as version 1 left it. The file stays as it is
+// when later versions come.
+func TestVersion1(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/version1.sql")
+	must(t, err)
+	dir := plant(t, string(text))
+	var got bytes.Buffer
+	for _, l := range []*Ledger{mustOpen(t, dir), mustOpenReader(t, dir)} {
+		got.Reset()
+		dump(t, &got, l)
+		golden(t, "testdata/version1.txt", got.Bytes())
+	}
+}
+
+// dump writes everything that the exported methods read.
+func dump(t *testing.T, out *bytes.Buffer, l *Ledger) {
+	t.Helper()
+	ctx := t.Context()
+	id, err1 := l.Identity(ctx)
+	walk, err2 := l.LastWalk(ctx)
+	uploads, err3 := l.Uploads(ctx)
+	evidence, err4 := l.Evidence(ctx, sample(9).File.Key)
+	sum, err5 := l.Summary(ctx)
+	runs, err6 := l.Runs(ctx, 10)
+	must(t, errors.Join(err1, err2, err3, err4, err5, err6))
+	fmt.Fprintf(out, "identity %+v\nwalk %+v\nuploads %+v\nevidence %+v\nsummary %+v\n", id, walk, uploads, evidence, sum)
+	for _, r := range runs {
+		line, err := json.Marshal(r)
+		must(t, err)
+		fmt.Fprintf(out, "run %s\n", line)
+	}
+	for _, e := range all(t, l.Entries(ctx)) {
+		f := e.File
+		f.ModTime = f.ModTime.UTC()
+		fmt.Fprintf(out, "object %+q %+v\n\t%x %x\n\t%s %d %d %t %d %s\n",
+			f.Key, []any{f.Size, f.ModTime, f.Mode, f.Inode}, e.MD5, e.SHA256, e.ETag, e.PartSize, e.Origin, e.Untyped, e.Run, e.At)
+	}
+	for _, f := range all(t, l.Findings(ctx)) {
+		fmt.Fprintf(out, "finding %+q\n", fmt.Sprint(f))
+	}
+}
+
+// nextVersion is this program's migrations and one more.
+func nextVersion(t *testing.T, text string) fstest.MapFS {
+	t.Helper()
+	from := fstest.MapFS{}
+	steps, err := fs.Glob(embedded(), "*.sql")
+	must(t, err)
+	for _, name := range steps {
+		data, err := fs.ReadFile(embedded(), name)
+		must(t, err)
+		from[name] = &fstest.MapFile{Data: data}
+	}
+	from[fmt.Sprintf("%04d_next.sql", len(steps)+1)] = &fstest.MapFile{Data: []byte(text)}
+	return from
+}
+
+// migrateWith closes l and runs other migrations on its file.
+func migrateWith(t *testing.T, dir string, from fstest.MapFS) error {
+	t.Helper()
+	s, err := openSession(t.Context(), folder(dir).file())
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	return migrate(t.Context(), s.conn, folder(dir), from)
+}
+
+// TestMigrate: the copy aside is a whole ledger of the old version and 0600,
+// and the old rows are in the new one.
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := mustOpen(t, dir)
+	storeSamples(t, l, 0, 300)
+	mustClose(t, l)
+	must(t, migrateWith(t, dir, nextVersion(t, "ALTER TABLE object ADD COLUMN moon INTEGER")))
+
+	db := raw(t, filepath.Join(dir, "ledger.db"))
+	var n int
+	must(t, db.QueryRowContext(t.Context(), "SELECT count(*) FROM object WHERE moon IS NULL").Scan(&n))
+	equal(t, n, 300)
+	_, err := Open(t.Context(), dir, Options{})
+	wantIs(t, err, ErrNewer)
+	_, err = OpenReader(t.Context(), dir)
+	wantIs(t, err, ErrNewer)
+
+	aside := filepath.Join(dir, "ledger.db.before-v3")
+	info, err := os.Stat(aside)
+	must(t, err)
+	equal(t, info.Mode().Perm(), os.FileMode(0o600))
+	back := t.TempDir()
+	must(t, os.Rename(aside, filepath.Join(back, "ledger.db")))
+	equal(t, rows(t, mustOpen(t, back)), 300)
+}
+
+// TestMigrateFails: a step that fails leaves the version and the rows alone.
+func TestMigrateFails(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := mustOpen(t, dir)
+	storeSamples(t, l, 0, 3)
+	mustClose(t, l)
+	if err := migrateWith(t, dir, nextVersion(t, "DELETE FROM object; CREATE TABLE object (x)")); err == nil {
+		t.Fatal("migrated")
+	}
+	equal(t, rows(t, mustOpen(t, dir)), 3)
+}
+
+func TestMigrationsAreNumbered(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mustClose(t, mustOpen(t, dir))
+	from := nextVersion(t, "")
+	from["0004_later.sql"] = from["0003_next.sql"]
+	delete(from, "0003_next.sql")
+	if err := migrateWith(t, dir, from); err == nil || !strings.Contains(err.Error(), "out of order") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOlderReader(t *testing.T) {
+	t.Parallel()
+	dir := plant(t, "PRAGMA user_version = 0; CREATE TABLE x (y)")
+	_, err := OpenReader(t.Context(), dir)
+	wantIs(t, err, ErrNoLedger)
+	_, err = Open(t.Context(), dir, Options{})
+	wantIs(t, err, ErrCorrupt) // somebody else's
+}
+
+func TestNewerIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, version := range []int{3, 99} {
+		dir := plant(t, fmt.Sprintf("PRAGMA user_version = %d; CREATE TABLE object (x)", version))
+		before, err := os.ReadFile(filepath.Join(dir, "ledger.db"))
+		must(t, err)
+		_, err = Open(t.Context(), dir, Options{})
+		wantIs(t, err, ErrNewer)
+		_, err = OpenReader(t.Context(), dir)
+		wantIs(t, err, ErrNewer)
+		after, err := os.ReadFile(filepath.Join(dir, "ledger.db"))
+		must(t, err)
+		if !bytes.Equal(before[100:], after[100:]) { // the header says WAL now
+			t.Error("a newer ledger was changed")
+		}
+	}
+}
