@@ -203,7 +203,7 @@ func newWriter(root string, seed uint64) *writer {
 	key[0] = byte(seed)
 	w.noise = make([]byte, noiseSize)
 	src := rand.NewChaCha8(key)
-	src.Read(w.noise) //nolint:errcheck // never fails
+	_, _ = src.Read(w.noise) // never fails
 	return w
 }
 
