@@ -90,10 +90,9 @@ func acl(c Config, host string) string {
 // environment and ~/.aws.
 func newAPI(c Config, creds aws.Credentials, endpoint *url.URL, w *wire) *s3.Client {
 	return s3.New(s3.Options{
-		Region:       c.Region,
-		BaseEndpoint: aws.String(endpoint.String()),
-		UsePathStyle: true, // a certificate for bucket.account.eu.r2… isn't promised
-		HTTPClient:   w,
+		Region:             c.Region,
+		EndpointResolverV2: fixedEndpoint{*endpoint.JoinPath(c.Bucket), c.Region},
+		HTTPClient:         w,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return creds, nil
 		}),

@@ -23,7 +23,7 @@ import (
 const hashHeader = "X-Amz-Content-Sha256"
 
 // A lean client makes single PUTs straight on HTTP, signed by the SDK's own
-// signer. It exists because service/s3 costs several times the CPU per PUT
+// signer. It exists because service/s3 costs nearly three times the CPU per PUT
 // (docs/benchmarks.md), and PUTs are nearly all that a sync does.
 type lean struct {
 	wire   *wire
