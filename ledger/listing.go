@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"example.org/mediamove/media"
 )
@@ -27,13 +28,19 @@ const (
 
 const metaListing = "listing"
 
+// listing is how the state is stored.
+type listing struct {
+	State ListingState `json:"state"`
+	At    time.Time    `json:"at"` // of the state
+}
+
 // StartListing forgets an earlier listing. It returns when that is durable.
 func (l *Ledger) StartListing(ctx context.Context) error {
 	return l.wait(ctx, func(s *session) error {
 		if err := s.exec("DELETE FROM listed"); err != nil {
 			return err
 		}
-		return s.setJSON(metaListing, ListingBegun)
+		return s.setJSON(metaListing, listing{ListingBegun, time.Now().UTC()})
 	})
 }
 
@@ -52,12 +59,12 @@ func (l *Ledger) AddListed(ctx context.Context, objs []ListedObject) error {
 // EndListing marks the listing as complete: from now on a key that is not in it
 // was not in the bucket. It returns when that is durable.
 func (l *Ledger) EndListing(ctx context.Context) error {
-	return l.wait(ctx, func(s *session) error { return s.setJSON(metaListing, ListingComplete) })
+	return l.wait(ctx, func(s *session) error { return s.setJSON(metaListing, listing{ListingComplete, time.Now().UTC()}) })
 }
 
 // DropListing forgets the listing once everything in it is decided.
 func (l *Ledger) DropListing(ctx context.Context) error {
-	state, err := l.ListingState(ctx)
+	state, _, err := l.ListingState(ctx)
 	if err != nil || state == NoListing {
 		return err
 	}
@@ -65,17 +72,17 @@ func (l *Ledger) DropListing(ctx context.Context) error {
 		if err := s.exec("DELETE FROM listed"); err != nil {
 			return err
 		}
-		return s.setJSON(metaListing, NoListing)
+		return s.setJSON(metaListing, listing{})
 	})
 }
 
-// ListingState says whether there is a listing to adopt from.
-func (l *Ledger) ListingState(ctx context.Context) (ListingState, error) {
-	var state ListingState
+// ListingState says whether there is a listing to adopt from, and since when.
+func (l *Ledger) ListingState(ctx context.Context) (ListingState, time.Time, error) {
+	var state listing
 	if err := readMeta(ctx, l.read, metaListing, &state); !errors.Is(err, ErrUnknown) {
-		return state, err
+		return state.State, state.At, err
 	}
-	return NoListing, nil
+	return NoListing, time.Time{}, nil
 }
 
 // Listed returns what the listing shows under k. ok is false if it shows nothing.

@@ -19,7 +19,7 @@ func TestListing(t *testing.T) {
 	ctx := t.Context()
 	state := func(want ListingState) {
 		t.Helper()
-		got, err := l.ListingState(ctx)
+		got, _, err := l.ListingState(ctx)
 		must(t, err)
 		equal(t, got, want)
 	}

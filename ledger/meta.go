@@ -29,6 +29,8 @@ type Identity struct {
 	Prefix     string    `json:"prefix"`
 	Probed     bool      `json:"probed"`      // the bucket was seen to honour If-None-Match
 	SwitchedAt time.Time `json:"switched_at"` // zero: Mastodon still writes to the disk
+	// Joining: others filled the bucket, and what is there was not adopted yet.
+	Joining bool `json:"joining,omitempty"`
 }
 
 // A Walk is the last one that read every folder and decided every file.

@@ -37,6 +37,31 @@ type Ledger interface {
 // A Switch is what the settings say about where Mastodon writes.
 type Switch int
 
+// WouldGrant reports whether an empty ledger would get the claim, without writing
+// anything: nil, or the refusal. The ledger that stands now may be put aside only
+// after that.
+func WouldGrant(ctx context.Context, b Bucket, o Options) error {
+	_, err := Check(ctx, b, unwritten{}, o)
+	switch {
+	case errors.Is(err, errGranted):
+		return nil
+	case err == nil:
+		return errors.New("an empty ledger was granted a claim without writing it down")
+	}
+	return err
+}
+
+// unwritten is an empty ledger that stops the claim where it would be granted.
+type unwritten struct{}
+
+var errGranted = errors.New("granted")
+
+func (unwritten) Identity(context.Context) (ledger.Identity, error) {
+	return ledger.Identity{LedgerID: "unwritten"}, nil
+}
+func (unwritten) SetIdentity(context.Context, ledger.Identity) error { return errGranted }
+func (unwritten) Empty(context.Context) (bool, error)                { return true, nil }
+
 // Switch values. Unset counts as before, but never takes back an "after".
 const (
 	Unset  Switch = iota
@@ -64,7 +89,7 @@ const DefaultProbeDelay = 1100 * time.Millisecond
 // A Claim is a granted right to write.
 type Claim struct {
 	BucketID string
-	Joined   bool // this run joined a bucket that others filled: adopt what is there
+	Joined   bool // others filled the bucket, and this ledger has not adopted what is there yet
 	Switched bool // Mastodon writes to the bucket: the disk is history (design rule 3)
 }
 
@@ -93,18 +118,20 @@ func Check(ctx context.Context, b Bucket, l Ledger, o Options) (Claim, error) {
 	if err != nil {
 		return Claim{}, fmt.Errorf("read the ledger's identity: %w", err)
 	}
+	if id.Endpoint != o.Endpoint {
+		id.Probed = false // another server may treat conditions otherwise
+	}
 	c := &claimer{b: b, l: l, o: o, id: id}
 	return c.claim(ctx)
 }
 
 type claimer struct {
-	b      Bucket
-	l      Ledger
-	o      Options
-	id     ledger.Identity
-	mark   Mark
-	etag   string
-	joined bool
+	b    Bucket
+	l    Ledger
+	o    Options
+	id   ledger.Identity
+	mark Mark
+	etag string
 }
 
 func (c *claimer) claim(ctx context.Context) (Claim, error) {
@@ -128,7 +155,7 @@ func (c *claimer) claim(ctx context.Context) (Claim, error) {
 			return Claim{}, err
 		}
 		switched, err := c.recordSwitch(ctx)
-		return Claim{c.id.BucketID, c.joined, switched}, err
+		return Claim{c.id.BucketID, c.id.Joining, switched}, err
 	}
 	return Claim{}, &RefusedError{
 		"the owner mark appears and disappears: somebody else is writing it",
@@ -182,7 +209,7 @@ func (c *claimer) first(ctx context.Context) error {
 			"to adopt them type --join " + c.o.BucketName,
 		}
 	}
-	c.joined = true
+	c.id.Joining = true
 	return c.write(ctx)
 }
 
@@ -206,7 +233,7 @@ func (c *claimer) put(ctx context.Context, ifMatch string) error {
 		return fmt.Errorf("encode the owner mark: %w", err)
 	}
 	etag, err := c.b.PutDoc(ctx, MarkName, data, ifMatch)
-	if err != nil {
+	if err != nil && !errors.Is(err, r2.ErrFound) {
 		return fmt.Errorf("write the owner mark: %w", err)
 	}
 	c.etag = etag
@@ -232,6 +259,9 @@ func (c *claimer) present(ctx context.Context) error {
 			return c.wrongJoin()
 		}
 		c.id.BucketID = c.mark.BucketID
+		if c.o.Join != "" {
+			c.id.Joining = true // typed again: the bucket is listed again
+		}
 		return nil
 	case !empty && !known:
 		return &RefusedError{
@@ -257,11 +287,12 @@ func (c *claimer) wrongJoin() error {
 }
 
 func (c *claimer) join(ctx context.Context) error {
-	c.id.BucketID, c.id.Probed = c.mark.BucketID, false
+	// That we are joining is durable before the mark is: a kill in between must
+	// not make a joined ledger look like one that filled the bucket itself.
+	c.id.BucketID, c.id.Probed, c.id.Joining = c.mark.BucketID, false, true
 	if err := c.remember(ctx); err != nil {
 		return err
 	}
-	c.joined = true
 	if c.mark.Names(c.id.LedgerID) {
 		return nil
 	}
@@ -276,24 +307,35 @@ func (c *claimer) probe(ctx context.Context) error {
 	if c.id.Probed {
 		return c.remember(ctx)
 	}
-	select {
-	case <-time.After(c.o.ProbeDelay):
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 	data, err := c.mark.Encode()
 	if err != nil {
 		return fmt.Errorf("encode the owner mark: %w", err)
 	}
-	etag, err := c.b.PutDoc(ctx, MarkName, data, "")
-	switch {
-	case errors.Is(err, r2.ErrExists):
-		c.id.Probed = true
-		return c.remember(ctx)
-	case err != nil:
-		return fmt.Errorf("probe conditional writes: %w", err)
+	for range probes {
+		select {
+		case <-time.After(c.o.ProbeDelay):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		_, err = c.b.PutDoc(ctx, MarkName, data, "")
+		switch {
+		case errors.Is(err, r2.ErrExists):
+			c.id.Probed = true
+			return c.remember(ctx)
+		case errors.Is(err, r2.ErrFound): // its answer was lost: that tells nothing
+		case err != nil:
+			return fmt.Errorf("probe conditional writes: %w", err)
+		default:
+			return c.careless()
+		}
 	}
-	c.etag = etag
+	return fmt.Errorf("probe conditional writes: %w", err)
+}
+
+// probes is how often the probe is repeated when its answer gets lost.
+const probes = 5
+
+func (c *claimer) careless() error {
 	return &RefusedError{
 		fmt.Sprintf("the server at %s ignores If-None-Match: it would overwrite existing objects", c.o.Endpoint),
 		"use Cloudflare R2, or another server that honours conditional writes",

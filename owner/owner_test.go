@@ -148,12 +148,81 @@ func TestTable(t *testing.T) {
 
 func TestSteadyRunSendsOneGet(t *testing.T) {
 	t.Parallel()
-	m := memory{doc: mark("a.example", "me"), rows: true, id: ledger.Identity{LedgerID: "me", BucketID: "bid", Probed: true}}
+	m := memory{doc: mark("a.example", "me"), rows: true, id: ledger.Identity{LedgerID: "me", BucketID: "bid", Probed: true, Endpoint: options().Endpoint}}
 	if _, err := owner.Check(t.Context(), &m, &m, options()); err != nil {
 		t.Fatal(err)
 	}
 	if m.gets != 1 || m.puts != 0 || m.pages != 0 {
 		t.Errorf("%d GET, %d PUT, %d LIST; want 1 GET only", m.gets, m.puts, m.pages)
+	}
+}
+
+// Another server may treat conditions otherwise: it is probed, although the bucket
+// came along with its mark.
+func TestAnotherEndpointIsProbed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := memory{careless: true, doc: mark("a.example", "me"), rows: true, id: ledger.Identity{LedgerID: "me", BucketID: "bid", Probed: true, Endpoint: "https://old"}}
+		_, err := owner.Check(t.Context(), &m, &m, options())
+		if r, ok := errors.AsType[*owner.RefusedError](err); !ok || !strings.Contains(r.Reason, "ignores If-None-Match") {
+			t.Error(err)
+		}
+	})
+}
+
+// forgetful loses the answer of its first writes.
+type forgetful struct {
+	*memory
+	lost int
+}
+
+func (f *forgetful) PutDoc(ctx context.Context, name string, data []byte, ifMatch string) (string, error) {
+	etag, err := f.memory.PutDoc(ctx, name, data, ifMatch)
+	if f.lost > 0 {
+		f.lost--
+		return etag, r2.ErrFound
+	}
+	return etag, err
+}
+
+// A lost answer is no proof, neither of a careful server nor of a careless one.
+func TestLostProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &forgetful{&memory{id: ledger.Identity{LedgerID: "me"}}, 3}
+		if _, err := owner.Check(t.Context(), f, f, options()); err != nil || !f.id.Probed {
+			t.Error(f.id, err)
+		}
+		f = &forgetful{&memory{id: ledger.Identity{LedgerID: "me"}}, 99}
+		if _, err := owner.Check(t.Context(), f, f, options()); err == nil || f.id.Probed {
+			t.Error(f.id, err)
+		}
+	})
+}
+
+// Whether an empty ledger would be granted is found out without a write.
+func TestWouldGrant(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		m    memory
+		join string
+		want bool
+	}{
+		"empty bucket":         {memory{}, "", true},
+		"another ledger's":     {memory{doc: mark("a.example", "other")}, "", false},
+		"another's, joined":    {memory{doc: mark("a.example", "other")}, "bid", true},
+		"another instance's":   {memory{doc: mark("b.example", "other")}, "bid", false},
+		"holds other people's": {memory{objects: []r2.Object{{Key: "holiday/a.jpg"}}}, "", false},
+	} {
+		o := options()
+		o.Join = tt.join
+		before := string(tt.m.doc)
+		if err := owner.WouldGrant(t.Context(), &tt.m, o); (err == nil) != tt.want {
+			t.Errorf("%s: %v", name, err)
+		}
+		if tt.m.puts != 0 || string(tt.m.doc) != before {
+			t.Errorf("%s: something was written", name)
+		}
 	}
 }
 
@@ -203,6 +272,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 						got, err := owner.ParseMark(m.doc)
 						if err != nil || !got.Names("me") || got.BucketID != claim.BucketID || !m.id.Probed {
 							t.Fatalf("step %d (late %t): mark %+v, identity %+v, %v", step, late, got, m.id, err)
+						}
+						if claim.Joined != (name == "join") {
+							t.Fatalf("step %d (late %t): joined %t", step, late, claim.Joined)
 						}
 						if claim.Switched != (o.Switch == owner.After) {
 							t.Fatalf("step %d (late %t): switched %t", step, late, claim.Switched)

@@ -33,7 +33,8 @@ type Bucket struct {
 
 	buffers  sync.Pool // of *[]byte, up to smallBody
 	retries  atomic.Int64
-	nonsense atomic.Int32 // in a row
+	nonsense atomic.Int32          // in a row
+	dead     atomic.Pointer[Error] // why no request can succeed any more
 }
 
 // Open checks c and returns the bucket it names. It sends nothing.

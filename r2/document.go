@@ -54,7 +54,8 @@ func checkDoc(data []byte, etag string, length *int64) error {
 }
 
 // PutDoc writes a small document of ours; ifMatch as in [Upload]. A lost
-// answer is settled as in [Bucket.Put], so the document should tell its writer.
+// answer is settled as in [Bucket.Put], so the document should tell its writer; then
+// the ETag comes with [ErrFound].
 func (b *Bucket) PutDoc(ctx context.Context, name string, data []byte, ifMatch string) (etag string, err error) {
 	if len(data) > MaxDocument {
 		return "", &Error{Op: costs.PutObject, Key: media.Key(name), Err: fmt.Errorf("document of more than %d bytes", MaxDocument)}
@@ -69,5 +70,8 @@ func (b *Bucket) PutDoc(ctx context.Context, name string, data []byte, ifMatch s
 		IfMatch:     ifMatch,
 		document:    true,
 	})
+	if err == nil && s.Found {
+		err = ErrFound
+	}
 	return s.ETag, err
 }

@@ -16,6 +16,9 @@ var (
 	ErrNotFound = errors.New("no such object")
 	// ErrExists: the key is taken (412 on If-None-Match: *).
 	ErrExists = errors.New("the key is taken")
+	// ErrFound: [Bucket.PutDoc] lost its answer and found the document there, so it
+	// is stored, but nothing is known of how the server treats conditions.
+	ErrFound = errors.New("stored, as a look has shown")
 	// ErrChanged: the object isn't the one named by If-Match any more
 	// (412, or 404: then it wraps ErrNotFound too).
 	ErrChanged = errors.New("the object has changed")

@@ -35,11 +35,11 @@ func (b *Bucket) judge(ctx context.Context, j *job, x *exchange, err error) *fai
 		e.Status, e.Err = 0, context.Cause(ctx)
 		f.lost = x.tried
 	case errors.Is(err, ErrLimit):
-		e.Err = ErrLimit
+		e.Err, f.outcome = ErrLimit, outcomeNothing
 	case errors.Is(err, ErrSource):
-		e.Status, e.Err = 0, err
+		e.Status, e.Err, f.outcome = 0, err, outcomeNothing
 	case !x.tried:
-		e.Err = b.told(err) // the SDK refused to build it
+		e.Err, f.outcome = b.told(err), outcomeNothing // the SDK refused to build it
 	case x.status == 0 || x.cut != nil:
 		b.unanswered(x, err, f)
 	default:

@@ -24,7 +24,7 @@ const (
 	// partsAtOnce of one file; the pace still decides how many are really sent.
 	partsAtOnce = 4
 	// abortTimeout is what an upload is given to be aborted in after Ctrl-C.
-	abortTimeout = 20 * time.Second
+	abortTimeout = 8 * time.Second
 )
 
 // multipart sends l with the SDK's manager, which cuts, schedules and collects
@@ -99,7 +99,7 @@ func (a *uploadAPI) PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.O
 // CreateMultipartUpload starts the upload and has its id stored.
 func (a *uploadAPI) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, _ ...func(*s3.Options)) (out *s3.CreateMultipartUploadOutput, err error) {
 	a.describe(in)
-	err = a.b.run(ctx, &job{op: costs.CreateMultipartUpload, key: a.l.Key, send: func(ctx context.Context) (int64, error) {
+	err = a.b.run(ctx, &job{op: costs.CreateMultipartUpload, key: a.l.Key, before: a.l.Before, send: func(ctx context.Context) (int64, error) {
 		out, err = a.b.api.CreateMultipartUpload(ctx, in)
 		if err == nil && aws.ToString(out.UploadId) == "" {
 			err = oddAnswer("no upload id")
@@ -136,7 +136,7 @@ func (a *uploadAPI) UploadPart(ctx context.Context, in *s3.UploadPartInput, _ ..
 	size := min(a.l.PartSize, a.l.Size-off)
 	in.ContentMD5 = aws.String(base64.StdEncoding.EncodeToString(sum[:]))
 	in.ContentLength = &size
-	err = a.b.run(ctx, &job{op: costs.UploadPart, key: a.l.Key, send: func(ctx context.Context) (int64, error) {
+	err = a.b.run(ctx, &job{op: costs.UploadPart, key: a.l.Key, before: a.l.Before, send: func(ctx context.Context) (int64, error) {
 		body := newPayload(a.l.Body, off, size) // not in.Body: each attempt its own, shut at its end
 		defer func() { _ = body.Close() }()
 		one := *in
@@ -173,7 +173,7 @@ func (a *uploadAPI) CompleteMultipartUpload(ctx context.Context, in *s3.Complete
 	}
 	p := &putting{b: a.b, u: &a.l.Upload, etag: a.etag}
 	err = a.b.run(ctx, &job{
-		op: costs.CompleteMultipartUpload, key: a.l.Key, again: p.again, condition: refusal(a.l.IfMatch),
+		op: costs.CompleteMultipartUpload, key: a.l.Key, before: a.l.Before, again: p.again, condition: refusal(a.l.IfMatch),
 		send: func(ctx context.Context) (int64, error) {
 			out, err = a.b.api.CompleteMultipartUpload(ctx, in)
 			if err != nil {
@@ -187,6 +187,11 @@ func (a *uploadAPI) CompleteMultipartUpload(ctx context.Context, in *s3.Complete
 		},
 	})
 	if err = p.settle(ctx, err); err != nil {
+		if p.unsure && errors.Is(err, errNoUpload) {
+			// It was completed, its answer lost, and the object deleted since: from
+			// the start would bring back what somebody removed.
+			err = &Error{Op: costs.CompleteMultipartUpload, Key: a.l.Key, Err: ErrExists}
+		}
 		return nil, a.fail(err)
 	}
 	a.stored = p.stored

@@ -16,6 +16,7 @@ const (
 	outcomeThrottled         // 429, 503 SlowDown
 	outcomeFailed            // other 5xx, connection faults
 	outcomeNeutral           // other 4xx, which is an answer; or cancelled, which is nothing
+	outcomeNothing           // never sent: it says nothing of the bucket
 )
 
 const (
@@ -156,7 +157,7 @@ func (t *ticket) done(o outcome, bytes int64) {
 	switch {
 	case refused:
 		p.refused(t, now, o)
-	case o == outcomeOK || t.ctx.Err() == nil:
+	case o == outcomeOK, o == outcomeNeutral && t.ctx.Err() == nil:
 		p.succeeded(now)
 		p.climb.completed(now, sample{bytes, full})
 	}

@@ -28,6 +28,11 @@ type Upload struct {
 	Body        io.ReaderAt // not read after Put returns
 	IfMatch     string      // unquoted ETag of the object to replace; "" creates (If-None-Match: *)
 
+	// Before, if set, is asked right before every request that would make the
+	// object or a part of it: its error ends the upload and nothing is sent. A
+	// request may have waited for hours; what was public then may be hidden now.
+	Before func() error
+
 	document bool // ours, not media
 }
 
@@ -47,7 +52,7 @@ type Stored struct {
 // that other bytes arrived than were hashed, ErrSource that they couldn't be read.
 func (b *Bucket) Put(ctx context.Context, u Upload) (Stored, error) {
 	p := &putting{b: b, u: &u, etag: hexString(u.MD5[:]), sha256: hexString(u.SHA256[:])}
-	j := &job{op: costs.PutObject, key: u.Key, send: p.send, again: p.again, condition: refusal(u.IfMatch)}
+	j := &job{op: costs.PutObject, key: u.Key, before: u.Before, send: p.send, again: p.again, condition: refusal(u.IfMatch)}
 	if err := media.CheckKey(b.objectKey(u.Key)); err != nil {
 		return Stored{}, &Error{Op: j.op, Key: j.key, Err: err}
 	}

@@ -2,6 +2,7 @@ package r2
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -25,6 +26,9 @@ const (
 type job struct {
 	op  costs.Op
 	key media.Key
+
+	// before, if set, may call an attempt off right before it is made.
+	before func() error
 
 	// send makes one attempt and returns the bytes of its body. It reports
 	// what is wrong with an answer's content as an error that is ErrNonsense.
@@ -60,6 +64,9 @@ func (b *Bucket) run(ctx context.Context, j *job) error {
 		case f == nil:
 			return nil
 		case !f.retry:
+			if Stops(f.err) && !errors.Is(f.err, ErrLimit) {
+				b.dead.CompareAndSwap(nil, f.err)
+			}
 			return f.err
 		case b.pace.stats().Paused:
 			n-- // an outage isn't this object's fault
@@ -103,6 +110,10 @@ func (b *Bucket) attempt(ctx context.Context, j *job) *failure {
 	if err != nil {
 		return &failure{err: &Error{Op: j.op, Key: j.key, Err: err}}
 	}
+	if err := b.calledOff(j); err != nil {
+		t.done(outcomeNothing, 0)
+		return &failure{err: err}
+	}
 	x := &exchange{op: j.op}
 	n, err := j.send(context.WithValue(ctx, exchangeKey{}, x))
 	f := b.judge(ctx, j, x, err)
@@ -116,6 +127,22 @@ func (b *Bucket) attempt(ctx context.Context, j *job) *failure {
 	}
 	t.done(f.outcome, 0)
 	return f
+}
+
+// calledOff says why an attempt must not be made: another one has learned that
+// none can succeed, or its caller has changed its mind.
+func (b *Bucket) calledOff(j *job) *Error {
+	// Aborting is tried all the same: what it leaves behind costs money.
+	if d := b.dead.Load(); d != nil && j.op != costs.AbortMultipartUpload {
+		return &Error{Op: j.op, Key: j.key, Status: d.Status, Code: d.Code, Message: d.Message, Err: d.Err}
+	}
+	if j.before == nil {
+		return nil
+	}
+	if err := j.before(); err != nil {
+		return &Error{Op: j.op, Key: j.key, Err: err}
+	}
+	return nil
 }
 
 func (b *Bucket) cancelled(ctx context.Context, j *job) *Error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -119,13 +120,22 @@ func (r *reader) level(fd int) {
 	defer closeFD(fd)
 	found := r.known(fd)
 	for _, name := range media.TopFolders() {
-		if len(r.path) == 0 && r.only != "" && name != r.only {
+		if r.passOver(name) {
 			continue
 		}
 		if typ, ok := found[name]; ok && !r.stopped() {
 			r.folder(fd, name, typ)
 		}
 	}
+}
+
+// passOver reports whether a walk of one folder does not concern this one.
+func (r *reader) passOver(name string) bool {
+	if r.only == "" {
+		return false
+	}
+	full := string(r.path) + name
+	return full != r.only && !strings.HasPrefix(r.only, full+"/") && !strings.HasPrefix(full, r.only+"/")
 }
 
 // known returns the types of the known folders, and reports everything else.

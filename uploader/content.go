@@ -70,7 +70,7 @@ func (u *Uploader) loadSmall(ctx context.Context, c *content) error {
 	}
 	n, err := io.ReadFull(c.src, (*buf)[:c.file.Size+1])
 	switch {
-	case err == nil, n < int(c.file.Size) && errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF && c.file.Size > 0:
+	case err == nil, n < int(c.file.Size) && errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF) && c.file.Size > 0:
 		err = errMoved // grew, or shrank
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		err = c.verifyUnchanged()
@@ -98,6 +98,15 @@ func (c *content) rehash(ctx context.Context, u *Uploader) (err error) {
 	if c.file.Size <= maxInMemory {
 		return c.verifyUnchanged() // the bytes are in memory: what was hashed is what is sent
 	}
+	// Each reader has a chunk in memory: that counts like the content of small files.
+	weight := int64(chunk)
+	if c.partSize > 0 {
+		weight = (1 + hashLanes/2) * chunk
+	}
+	if err := u.bytes.Acquire(ctx, weight); err != nil {
+		return err
+	}
+	defer u.bytes.Release(weight)
 	if c.partSize > 0 {
 		c.sums, err = u.hash.inParts(ctx, c.src, c.file.Size, c.partSize)
 	} else {

@@ -1,7 +1,6 @@
 package uploader
 
 import (
-	"strconv"
 	"time"
 
 	"example.org/mediamove/ledger"
@@ -58,7 +57,7 @@ func (p Policy) decide(c ledger.Candidate, joining bool) verdict {
 		return present
 	case c.State == ledger.Touched:
 		return recheck
-	case p.Switched && !p.newSince(f.ModTime) && joining:
+	case p.Switched && joining: // adopts only, whatever the mtime
 		return adopt
 	case p.Switched && !p.newSince(f.ModTime):
 		return leave
@@ -84,5 +83,3 @@ func (p Policy) whyLeft() string {
 	}
 	return "after the switch: older than the last whole walk of " + p.LastWalk.UTC().Format(time.RFC3339)
 }
-
-func (p Policy) run() string { return strconv.FormatInt(p.Run, 10) }

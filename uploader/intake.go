@@ -95,7 +95,8 @@ func (s *sample) verdict() error {
 }
 
 func (u *Uploader) openGate(ctx context.Context, first []ledger.Candidate, look sample) error {
-	if err := look.verdict(); err != nil {
+	// Earlier failures are no sample of the tree.
+	if err := look.verdict(); err != nil && !u.Retry {
 		return err
 	}
 	close(u.walk.gate)
@@ -108,11 +109,22 @@ func (u *Uploader) openGate(ctx context.Context, first []ledger.Candidate, look 
 }
 
 func (u *Uploader) seenFile(f media.File) {
-	top, _, _ := strings.Cut(string(f.Key), "/")
+	top := topOf(f.Key)
 	u.seen.Add(1)
 	u.walk.mu.Lock()
 	u.walk.tops[top]++
 	u.walk.mu.Unlock()
+}
+
+// topOf is the folder whose emptiness would be suspicious: "accounts", or
+// "cache/accounts", which may stand on a disk of its own.
+func topOf(k media.Key) string {
+	top, below, _ := strings.Cut(string(k), "/")
+	if k.Cached() {
+		class, _, _ := strings.Cut(below, "/")
+		top += "/" + class
+	}
+	return top
 }
 
 func (u *Uploader) endWalk() {
@@ -129,16 +141,34 @@ func (u *Uploader) decided(ctx context.Context, c ledger.Candidate) error {
 	case present:
 		return u.record(ctx, outcome{kind: known, file: f})
 	case hold:
-		return u.record(ctx, outcome{kind: heldBack, file: f, cause: whyHeld(f)})
+		return u.held(ctx, f)
 	case expose:
 		u.exposed.Add(1)
 		return u.record(ctx, outcome{kind: heldBack, file: f, cause: causeExposed})
 	case leave:
 		return u.record(ctx, outcome{kind: left, file: f, cause: u.Policy.whyLeft()})
 	}
+	if c.State == ledger.New && u.Gone[f.Key] {
+		return u.record(ctx, outcome{kind: conflict, file: f, cause: causeGone, detail: "an earlier run found it deleted by somebody else; not sent again"})
+	}
 	u.toSend.Add(1)
 	u.toSendBytes.Add(f.Size)
 	return u.queue.push(item{f, c.State})
+}
+
+// held holds a file back. While joining, the listing may show that somebody else
+// has published it.
+func (u *Uploader) held(ctx context.Context, f media.File) error {
+	if u.Listing != nil {
+		_, public, err := u.Listing.Listed(context.WithoutCancel(ctx), f.Key)
+		if err != nil {
+			return err
+		}
+		if public {
+			return u.record(ctx, *u.exposedFile(f))
+		}
+	}
+	return u.record(ctx, outcome{kind: heldBack, file: f, cause: whyHeld(f)})
 }
 
 func whyHeld(f media.File) string {
@@ -151,10 +181,10 @@ func whyHeld(f media.File) string {
 // problem counts and notes what the scanner could not pass on as a file.
 func (u *Uploader) problem(ctx context.Context, f media.File, err error) error {
 	p, ok := errors.AsType[*scanner.Problem](err)
-	if !ok {
-		if ctx.Err() != nil {
-			return nil
-		}
+	switch {
+	case !ok && over(ctx):
+		return nil
+	case !ok:
 		return err // the ledger, or the walk itself
 	}
 	note := ledger.Finding{Key: p.Path, Cause: problemCause(p), Detail: p.Error(), Run: u.Policy.Run, At: time.Now()}
@@ -178,16 +208,19 @@ func (u *Uploader) problem(ctx context.Context, f media.File, err error) error {
 		u.unreadable.Add(1)
 		note.Kind = ledger.Unreadable
 	}
-	if p.Incomplete() {
+	if p.Incomplete() || p.Kind == scanner.Link { // a link may lead to a folder full of media
 		u.Log.WarnContext(ctx, "not looked at", "path", p.Path, "why", p.Error())
 		u.spoilWalk()
 	}
 	u.Log.DebugContext(ctx, "not moved", "path", p.Path, "why", p.Error())
-	return u.Journal.Note(ctx, note)
+	return u.Journal.Note(context.WithoutCancel(ctx), note)
 }
 
 // problemCause groups problems; the name itself stays out of it.
 func problemCause(p *scanner.Problem) string {
+	if p.Kind == scanner.Twin {
+		return causeTwin
+	}
 	if e, ok := errors.AsType[*media.KeyError](p.Err); ok {
 		return "its name can't be a key: " + e.Reason
 	}
@@ -202,6 +235,9 @@ func (u *Uploader) spoilWalk() {
 	u.walk.incomplete = true
 	u.walk.mu.Unlock()
 }
+
+// Ended reports whether the walk came to its end, whole or not.
+func (u *Uploader) Ended() bool { return u.walkDone.Load() }
 
 // Walk says whether every folder was read and every file decided (a whole walk),
 // and how many files stand below each top folder. Call it after Run.

@@ -19,6 +19,9 @@ import (
 // stops: a failing disk should be copied, not read file by file.
 const maxReadErrors = 10
 
+// errHidden reports that a file was hidden while it waited to be sent.
+var errHidden = errors.New("the file was hidden while it waited")
+
 // errMoved reports that a file changed while it was being read.
 var errMoved = errors.New("the file changed while it was read")
 
@@ -26,7 +29,7 @@ var errMoved = errors.New("the file changed while it was read")
 // or changes under the reading, may be put off to the end of the run. The error
 // is not nil only if the whole run must stop.
 func (u *Uploader) move(ctx context.Context, it item, maySettle bool) error {
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return nil // stays pending
 	}
 	o, err := u.try(ctx, it, maySettle)
@@ -40,12 +43,17 @@ func (u *Uploader) move(ctx context.Context, it item, maySettle bool) error {
 		// Nothing new begins, but what is in flight is answered and recorded.
 		u.halt(err)
 		return nil
-	case ctx.Err() != nil:
+	case over(ctx):
 		return nil // interrupted is not failed
 	case errors.Is(err, fs.ErrNotExist):
 		o = &outcome{kind: vanished, file: it.file, cause: "gone before it could be read"}
 	case errors.Is(err, errMoved) && maySettle:
 		return u.settle.push(it)
+	case errors.Is(err, errHidden):
+		o = &outcome{kind: heldBack, file: it.file, cause: "hidden by its mode"}
+		if it.state != ledger.New {
+			o = u.exposedFile(it.file)
+		}
 	default:
 		o = &outcome{kind: failed, file: it.file, cause: cause(err), detail: err.Error()}
 		if errors.Is(err, syscall.EIO) && u.readErrors.Add(1) > maxReadErrors {
@@ -59,6 +67,10 @@ func (u *Uploader) move(ctx context.Context, it item, maySettle bool) error {
 	u.doneBytes.Add(it.file.Size)
 	return nil
 }
+
+// over reports whether nothing more is to be done under ctx: what fails then says
+// nothing about the file.
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // errStop marks failures of our own house, the ledger first of all.
 var errStop = errors.New("stop")
@@ -77,8 +89,8 @@ func (u *Uploader) try(ctx context.Context, it item, maySettle bool) (*outcome, 
 		return nil, err
 	}
 	defer func() { _ = file.Close() }() // only read
-	if now.Hidden() {
-		return u.hidden(now, it.state), nil
+	if o := u.again(now, it); o != nil {
+		return o, nil
 	}
 	if e, ok := errors.AsType[*media.KeyError](media.CheckKey(u.Prefix + string(now.Key))); ok {
 		return &outcome{kind: failed, file: now, cause: "its name can't be a key: " + e.Reason, detail: e.Error()}, nil
@@ -100,10 +112,21 @@ func (u *Uploader) try(ctx context.Context, it item, maySettle bool) (*outcome, 
 	return u.put(ctx, c, "")
 }
 
-func (u *Uploader) hidden(f media.File, state ledger.State) *outcome {
-	if state == ledger.New {
-		return &outcome{kind: heldBack, file: f, cause: whyHeld(f)}
+// again decides anew on what the open file says: its mode and its mtime may be
+// others than those the walk saw. nil lets it go on.
+func (u *Uploader) again(now media.File, it item) *outcome {
+	switch u.Policy.decide(ledger.Candidate{File: now, State: it.state}, u.Listing != nil) {
+	case hold:
+		return &outcome{kind: heldBack, file: now, cause: whyHeld(now)}
+	case expose:
+		return u.exposedFile(now)
+	case leave:
+		return &outcome{kind: left, file: now, cause: u.Policy.whyLeft()}
 	}
+	return nil
+}
+
+func (u *Uploader) exposedFile(f media.File) *outcome {
 	u.exposed.Add(1)
 	return &outcome{kind: heldBack, file: f, cause: causeExposed}
 }
@@ -117,6 +140,11 @@ func (u *Uploader) put(ctx context.Context, c *content, ifMatch string) (*outcom
 		if err := c.rehash(ctx, u); err != nil {
 			return nil, err
 		}
+		select {
+		case <-time.After(time.Second): // R2 takes one write per second and key
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 		stored, err = u.send(ctx, c, ifMatch)
 	}
 	switch {
@@ -126,16 +154,23 @@ func (u *Uploader) put(ctx context.Context, c *content, ifMatch string) (*outcom
 		return nil, err
 	case stored.Found:
 		return u.proven(c, adopted, ledger.Adopted, stored.ETag), nil
-	case ifMatch != "":
-		return u.proven(c, replaced, ledger.Put, stored.ETag), nil
 	}
-	return u.proven(c, moved, ledger.Put, stored.ETag), nil
+	o := u.proven(c, moved, ledger.Put, stored.ETag)
+	if ifMatch != "" {
+		o.kind = replaced
+	}
+	if errors.Is(c.mayBeSent(), errHidden) {
+		// Hidden while it was on its way: the object is there, and is told at once.
+		o = u.exposedFile(c.file)
+		o.entry = u.proven(c, moved, ledger.Put, stored.ETag).entry
+	}
+	return o, nil
 }
 
 func (u *Uploader) send(ctx context.Context, c *content, ifMatch string) (r2.Stored, error) {
 	up := r2.Upload{
 		Key: c.file.Key, Size: c.file.Size, MD5: c.sums.md5, SHA256: c.sums.sha256,
-		ContentType: c.contentType, ModTime: c.file.ModTime, Body: c.body, IfMatch: ifMatch,
+		ContentType: c.contentType, ModTime: c.file.ModTime, Body: c.body, IfMatch: ifMatch, Before: c.mayBeSent,
 	}
 	if c.partSize == 0 {
 		return u.Bucket.Put(ctx, up)
@@ -160,13 +195,13 @@ func (u *Uploader) proven(c *content, k kind, origin ledger.Origin, etag string)
 
 // touched decides about a file that the ledger knows with another size, mtime or inode.
 func (u *Uploader) touched(ctx context.Context, c *content) (*outcome, error) {
-	old, err := u.Journal.Entry(ctx, c.file.Key)
+	old, err := u.Journal.Entry(context.WithoutCancel(ctx), c.file.Key)
 	if err != nil {
 		return nil, stop(err)
 	}
 	if old.File.Size == c.file.Size && old.SHA256 == c.sums.sha256 {
 		// Same bytes under another mtime or inode: the evidence is renewed.
-		old.File, old.Run, old.At = c.file, u.Policy.Run, time.Now()
+		old.File, old.Run = c.file, u.Policy.Run
 		return &outcome{kind: known, file: c.file, entry: &old}, nil
 	}
 	switch {
@@ -201,6 +236,22 @@ func (c *content) release() {
 	if c.free != nil {
 		c.free()
 	}
+}
+
+// mayBeSent looks at the open file right before it is sent: what waited for its
+// turn, or through an outage, may have been hidden or deleted meanwhile.
+func (c *content) mayBeSent() error {
+	info, err := c.src.Stat()
+	if err != nil {
+		return err
+	}
+	if (media.File{Mode: info.Mode()}).Hidden() {
+		return errHidden
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink == 0 {
+		return fmt.Errorf("%s: %w", c.file.Key, fs.ErrNotExist)
+	}
+	return nil
 }
 
 // verifyUnchanged makes sure that what was hashed is one state of the file.

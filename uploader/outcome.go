@@ -29,6 +29,9 @@ const (
 	numKinds
 )
 
+// causeTwin groups files whose names are one object in R2.
+const causeTwin = "twin: another name beside it is the same to R2 (Unicode NFC)"
+
 // causeExposed groups files that were public before they were hidden on disk.
 const causeExposed = "moved earlier, hidden on disk since"
 

@@ -29,11 +29,12 @@ type rig struct {
 	policy func(*Policy)
 	plain  bool // in a bubble
 	join   bool
+	retry  bool
+	gone   map[media.Key]bool
 	disk   func(Disk) Disk // wraps the tree
 	files  func(context.Context, *scanner.Tree) iter.Seq2[media.File, error]
 
 	last *Uploader
-	led  *ledger.Ledger // open between runs only in inspect
 }
 
 func newRig(t *testing.T, o fixtures.Options) *rig {
@@ -124,7 +125,7 @@ func (g *rig) options(ctx context.Context, tree *scanner.Tree, led *ledger.Ledge
 	if g.policy != nil {
 		g.policy(&p)
 	}
-	o := Options{Disk: tree, Bucket: g.bucket(), Journal: led, Parts: led, Policy: p, TempDir: g.state, Log: slog.New(slog.DiscardHandler)}
+	o := Options{Disk: tree, Bucket: g.bucket(), Journal: led, Parts: led, Policy: p, TempDir: g.state, Log: slog.New(slog.DiscardHandler), Retry: g.retry, Gone: g.gone}
 	if g.disk != nil {
 		o.Disk = g.disk(tree)
 	}

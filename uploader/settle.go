@@ -5,10 +5,29 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"iter"
 
 	"example.org/mediamove/ledger"
+	"example.org/mediamove/media"
 	"example.org/mediamove/r2"
 )
+
+// causeGone marks a key that was refused as taken and was not there a moment later.
+const causeGone = "refused as existing, but gone a moment later"
+
+// GoneKeys collects the keys that an earlier run found gone in this way.
+func GoneKeys(conflicts iter.Seq2[ledger.Finding, error]) (map[media.Key]bool, error) {
+	gone := make(map[media.Key]bool)
+	for f, err := range conflicts {
+		if err != nil {
+			return nil, err
+		}
+		if f.Cause == causeGone {
+			gone[f.Key] = true
+		}
+	}
+	return gone, nil
+}
 
 // compare finds out what stands under a key after a refused condition. Our bytes
 // are adopted; others are a conflict and left alone; nothing there is reported
@@ -16,7 +35,7 @@ import (
 func (u *Uploader) compare(ctx context.Context, c *content) (*outcome, error) {
 	head, err := u.Bucket.Head(ctx, c.file.Key)
 	if errors.Is(err, r2.ErrNotFound) {
-		return &outcome{kind: conflict, file: c.file, cause: "refused as existing, but gone a moment later", detail: "somebody else deletes objects; not sent again"}, nil
+		return &outcome{kind: conflict, file: c.file, cause: causeGone, detail: "somebody else deletes objects; not sent again"}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -35,7 +54,10 @@ func (u *Uploader) judge(ctx context.Context, c *content, there ledger.ListedObj
 	}
 	same, certain, err := r2.SameBytes(there.ETag, c.file.Size, c.sums.md5, c.body)
 	if err == nil && !certain {
-		same, err = u.sameContent(ctx, c)
+		same, there.ETag, err = u.sameContent(ctx, c)
+	}
+	if err == nil && same {
+		err = c.verifyUnchanged() // the file was read again: is it still what was hashed?
 	}
 	switch {
 	case err != nil:
@@ -45,25 +67,27 @@ func (u *Uploader) judge(ctx context.Context, c *content, there ledger.ListedObj
 	}
 	// The part size that explains the object's ETag is the sender's business, not
 	// ours: the ETag itself is the evidence that later listings are held against.
-	return u.proven(c, adopted, ledger.Adopted, there.ETag), nil
+	o := u.proven(c, adopted, ledger.Adopted, there.ETag)
+	o.entry.PartSize = 0
+	return o, nil
 }
 
 // sameContent reads the object back (one Class B) and compares size and SHA-256:
-// the last resort where an ETag does not tell.
-func (u *Uploader) sameContent(ctx context.Context, c *content) (same bool, err error) {
+// the last resort where an ETag does not tell. The ETag is that of what was read.
+func (u *Uploader) sameContent(ctx context.Context, c *content) (same bool, etag string, err error) {
 	body, there, err := u.Bucket.Get(ctx, c.file.Key)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
 	if there.Size != c.file.Size {
-		return false, nil
+		return false, there.ETag, nil
 	}
 	sum := sha256.New()
 	if err := u.hash.copy(ctx, sum, body, there.Size); err != nil {
-		return false, err
+		return false, "", err
 	}
-	return [32]byte(sum.Sum(nil)) == c.sums.sha256, nil
+	return [32]byte(sum.Sum(nil)) == c.sums.sha256, there.ETag, nil
 }
 
 // wholeMD5 computes the MD5 of a file that was hashed in parts only, if the
@@ -90,7 +114,7 @@ func (u *Uploader) join(ctx context.Context, c *content) (*outcome, error) {
 		return nil, stop(err)
 	case ok:
 		return u.judge(ctx, c, there)
-	case u.Policy.Switched && !u.Policy.newSince(c.file.ModTime):
+	case u.Policy.Switched:
 		return &outcome{kind: left, file: c.file, cause: u.Policy.whyLeft()}, nil
 	}
 	return u.put(ctx, c, "")

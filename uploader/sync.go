@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"time"
 
 	"example.org/mediamove/ledger"
@@ -59,6 +60,9 @@ func Again(ctx context.Context, failures iter.Seq2[ledger.Finding, error], disk 
 				yield(media.File{}, errors.Join(err, context.Cause(ctx)))
 				return
 			}
+			if f.Cause == causeTwin || media.CheckKey(string(f.Key)) != nil {
+				continue // its name is the failure, and only a walk sees that it changed
+			}
 			file, err := disk.Stat(f.Key)
 			if err != nil {
 				// Passed on as it was: opening it will say what is wrong now.
@@ -73,14 +77,23 @@ func Again(ctx context.Context, failures iter.Seq2[ledger.Finding, error], disk 
 
 // Leftovers aborts the uploads in parts that an earlier run began and did not
 // end, for instance because it was killed. Aborting is free.
-func Leftovers(ctx context.Context, uploads []ledger.Upload, b Aborter, p Parts) error {
+func Leftovers(ctx context.Context, uploads []ledger.Upload, b Aborter, p Parts, log *slog.Logger) error {
+	var failures []error
 	for _, u := range uploads {
 		if err := b.Abort(ctx, u.Key, u.ID); err != nil {
-			return fmt.Errorf("abort the upload of %s that an earlier run began: %w", u.Key, err)
+			err = fmt.Errorf("abort the upload of %s that an earlier run began: %w", u.Key, err)
+			if r2.Stops(err) || ctx.Err() != nil {
+				return err
+			}
+			failures = append(failures, err) // its id stays in the ledger, for the next run
+			continue
 		}
 		if err := p.RemoveUpload(ctx, u.ID); err != nil {
 			return err
 		}
+	}
+	if len(failures) > 0 {
+		log.WarnContext(ctx, "parts of earlier uploads could not be removed; R2 drops them after a week", "err", errors.Join(failures...))
 	}
 	return nil
 }

@@ -71,18 +71,22 @@ type Options struct {
 	Journal Journal
 	Parts   Parts
 	Listing Listing // nil unless this run adopts what others sent
+	Retry   bool    // the files are earlier failures, not a walk
+	// Gone are keys that earlier runs found deleted by somebody else between two
+	// requests. There are next to none of them.
+	Gone    map[media.Key]bool
 	Policy  Policy
 	Prefix  string // S3_KEY_PREFIX, with a slash at its end, or "": it counts for a key's length
 	Log     *slog.Logger
 	TempDir string        // where the spool may go; the state folder
 	Workers int           // files in hand at once; 0 means 256
-	Grace   time.Duration // time to finish what is in flight after ctx ends; 0 means 25 s
+	Grace   time.Duration // time to finish what is in flight after ctx ends; 0 means 18 s, which with the time to abort uploads stays below 30 s
 }
 
 // Defaults of [Options].
 const (
 	DefaultWorkers = 256
-	DefaultGrace   = 25 * time.Second
+	DefaultGrace   = 18 * time.Second
 )
 
 // bufferBudget bounds the bytes of file content in memory, whatever the number

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.org/mediamove/ledger"
+	"example.org/mediamove/media"
+)
+
+func newExplain(w *world) *cobra.Command {
+	o := new(common)
+	c := &cobra.Command{
+		Use:   "explain KEY",
+		Short: "The whole story of one object: what it is, what was proven, when, by which run",
+		Long:  `Explain reads the ledger only. KEY is the path below public/system.` + "\n" + exitHelp,
+		Args:  wantArgs(cobra.ExactArgs(1)),
+		RunE:  func(c *cobra.Command, args []string) error { return runExplain(c.Context(), w, o, media.Key(args[0])) },
+	}
+	o.addFlags(c.Flags())
+	return c
+}
+
+func runExplain(ctx context.Context, w *world, o *common, k media.Key) (err error) {
+	led, err := o.reader(ctx, w)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, led.Close()) }()
+	s, err := readStory(ctx, led, media.Key(strings.TrimPrefix(string(k), "/")))
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = printJSON(w.stdout, s)
+	} else {
+		_, err = io.WriteString(w.stdout, s.screen())
+	}
+	if err == nil && s.Stored == nil && s.Finding == nil {
+		return &somethingLeft{"the ledger knows nothing of this key"}
+	}
+	return err
+}
+
+type story struct {
+	Schema   string       `json:"schema"`
+	Key      string       `json:"key"`
+	Class    media.Class  `json:"class,omitempty"`
+	Cached   bool         `json:"cached"`
+	ID       int64        `json:"id,omitempty"`
+	Style    string       `json:"style,omitempty"`
+	Created  *time.Time   `json:"created_at,omitempty"`
+	Stored   *storedJSON  `json:"stored,omitempty"`
+	Finding  *findingJSON `json:"finding,omitempty"`
+	Evidence []proofJSON  `json:"evidence"`
+}
+
+type storedJSON struct {
+	Size     int64     `json:"size"`
+	ModTime  time.Time `json:"mtime"`
+	MD5      string    `json:"md5,omitempty"`
+	SHA256   string    `json:"sha256"`
+	ETag     string    `json:"etag"`
+	PartSize int64     `json:"part_size,omitempty"`
+	Origin   string    `json:"origin"`
+}
+
+type findingJSON struct {
+	Kind   ledger.Kind `json:"kind"`
+	Cause  string      `json:"cause"`
+	Detail string      `json:"detail,omitempty"`
+	Run    int64       `json:"run"`
+	At     time.Time   `json:"at"`
+}
+
+type proofJSON struct {
+	Level string    `json:"level"`
+	Run   int64     `json:"run"`
+	At    time.Time `json:"at"`
+}
+
+func readStory(ctx context.Context, led *ledger.Ledger, k media.Key) (*story, error) {
+	s := &story{Schema: "mediamove.explain/1", Key: string(k), Class: k.Class(), Cached: k.Cached(), Evidence: []proofJSON{}}
+	if p, err := media.Parse(k); err == nil {
+		s.ID, s.Style = p.ID, p.Style
+		if at, ok := p.Created(); ok {
+			s.Created = &at
+		}
+	}
+	e, err := led.Entry(ctx, k)
+	switch {
+	case errors.Is(err, ledger.ErrUnknown):
+	case err != nil:
+		return nil, err
+	default:
+		s.Stored = &storedJSON{
+			Size: e.File.Size, ModTime: e.File.ModTime.UTC(), SHA256: fmt.Sprintf("%x", e.SHA256),
+			ETag: e.ETag, PartSize: e.PartSize, Origin: e.Origin.String(),
+		}
+		if e.MD5 != [16]byte{} {
+			s.Stored.MD5 = fmt.Sprintf("%x", e.MD5)
+		}
+		s.Evidence = append(s.Evidence, proofJSON{proofOf(e), e.Run, e.At.UTC()})
+	}
+	f, err := led.Finding(ctx, k)
+	switch {
+	case errors.Is(err, ledger.ErrUnknown):
+		return s, nil
+	case err != nil:
+		return nil, err
+	}
+	s.Finding = &findingJSON{f.Kind, f.Cause, f.Detail, f.Run, f.At.UTC()}
+	return s, nil
+}
+
+func proofOf(e ledger.Entry) string {
+	if e.Origin == ledger.Put {
+		return "our PUT was answered with the MD5 of the bytes that were hashed"
+	}
+	return "found in the bucket with the same bytes as on disk"
+}
+
+func (s *story) screen() string {
+	var b strings.Builder
+	_, _ = fmt.Fprintf(&b, "%s\n", quoteKey(s.Key))
+	switch {
+	case s.Class == "":
+		b.WriteString("  not below a class folder that Mastodon uses\n")
+	case s.Style == "":
+		_, _ = fmt.Fprintf(&b, "  %s, of an unusual shape: no row can be told from it\n", s.Class)
+	case s.Cached:
+		_, _ = fmt.Fprintf(&b, "  %s id %d, style %s, a cached copy of another server's media\n", s.Class, s.ID, s.Style)
+	default:
+		_, _ = fmt.Fprintf(&b, "  %s id %d, style %s\n", s.Class, s.ID, s.Style)
+	}
+	if s.Created != nil {
+		_, _ = fmt.Fprintf(&b, "  the row was made at %s (told by its id)\n", s.Created.UTC().Format(time.RFC3339))
+	}
+	if e := s.Stored; e != nil {
+		_, _ = fmt.Fprintf(&b, "\nin the bucket\n  %s bytes, mtime on disk %s\n  sha256 %s\n  etag   %s\n  origin %s\n", count(e.Size), e.ModTime.Format(time.RFC3339Nano), e.SHA256, oneLine(e.ETag), e.Origin)
+	}
+	for _, p := range s.Evidence {
+		_, _ = fmt.Fprintf(&b, "  proof: %s, run %d, %s\n", p.Level, p.Run, p.At.Format(time.RFC3339))
+	}
+	if f := s.Finding; f != nil {
+		_, _ = fmt.Fprintf(&b, "\n%s: %s (run %d, %s)\n", f.Kind, oneLine(f.Cause), f.Run, f.At.Format(time.RFC3339))
+		if f.Detail != "" {
+			_, _ = fmt.Fprintf(&b, "  %s\n", oneLine(f.Detail))
+		}
+	}
+	if s.Stored == nil && s.Finding == nil {
+		b.WriteString("\nthe ledger knows nothing of this key\n")
+	}
+	return b.String()
+}

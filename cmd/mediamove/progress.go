@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"example.org/mediamove/uploader"
+)
+
+// How often progress is told.
+const (
+	drawEvery = 200 * time.Millisecond
+	logEvery  = 30 * time.Second
+)
+
+// The drawn line: text, percentage, bar.
+const (
+	maxBar   = 16
+	barFrame = 12 // columns beside text and bar
+)
+
+// longestETA is where an estimate stops meaning anything.
+const longestETA = 1000 * time.Hour
+
+// progress polls the uploader's counters: jobs never print.
+type progress struct {
+	w    *world
+	u    *uploader.Uploader
+	x    *session
+	bar  *progressbar.ProgressBar
+	done sync.WaitGroup
+}
+
+// startProgress draws until ctx ends.
+func (w *world) startProgress(ctx context.Context, u *uploader.Uploader, x *session) *progress {
+	p := &progress{w: w, u: u, x: x}
+	if w.terminal {
+		p.bar = progressbar.NewOptions64(-1,
+			progressbar.OptionSetWriter(w.stderr),
+			progressbar.OptionSetWidth(maxBar), // it shrinks by itself where the line fills the terminal
+			progressbar.OptionSetPredictTime(false),
+			progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionSetSpinnerChangeInterval(0), // else it draws by itself, without end
+			progressbar.OptionClearOnFinish(),
+		)
+	}
+	p.done.Go(func() { p.loop(ctx) })
+	return p
+}
+
+func (p *progress) wait() { p.done.Wait() }
+
+func (p *progress) loop(ctx context.Context) {
+	every := logEvery
+	if p.bar != nil {
+		every = drawEvery
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			if p.bar != nil {
+				_ = p.bar.Finish() // drawing is no reason to fail
+			}
+			return
+		case <-tick.C:
+			p.tell(ctx, p.u.Stats())
+		}
+	}
+}
+
+func (p *progress) tell(ctx context.Context, s uploader.Stats) {
+	elapsed := time.Since(p.x.began)
+	if p.bar == nil {
+		p.x.log.InfoContext(ctx, "progress", "state", p.line(s, elapsed, math.MaxInt))
+		return
+	}
+	p.bar.Describe(p.line(s, elapsed, p.w.width-barFrame))
+	if s.WalkDone { // before that the bar is a spinner, which counts in a way of its own
+		// A bar that is full ends for ever, and files can grow: one byte is never sent.
+		p.bar.ChangeMax64(s.ToSendBytes + 1)
+		_ = p.bar.Set64(min(s.DoneBytes, s.ToSendBytes))
+	}
+}
+
+// line says where the run stands, the most important first: what does not fit
+// into that many columns is left out. The total is marked as growing while the
+// walk is still running ahead.
+func (p *progress) line(s uploader.Stats, elapsed time.Duration, columns int) string {
+	more := ""
+	if !s.WalkDone {
+		more = "+"
+	}
+	parts := []string{
+		fmt.Sprintf("%s/%s%s files", count(s.Done), count(s.ToSend), more),
+		fmt.Sprintf("%s/%s%s", size(s.DoneBytes), size(s.ToSendBytes), more),
+		size(int64(float64(s.DoneBytes)/max(0.001, elapsed.Seconds()))) + "/s",
+	}
+	b := p.x.bucket.Stats()
+	if b.Paused {
+		parts = append(parts, "waiting for the bucket")
+	}
+	if s.Failed > 0 {
+		parts = append(parts, "failed "+count(s.Failed))
+	}
+	if eta, ok := remaining(s, elapsed); ok {
+		parts = append(parts, "ETA "+span(eta))
+	}
+	parts = append(parts, "A "+count(p.x.meter.Usage().A()))
+	if b.Retries > 0 {
+		parts = append(parts, "retries "+count(b.Retries))
+	}
+	line := parts[0]
+	for _, part := range parts[1:] {
+		if len(line)+2+len(part) <= columns { // all of it is ASCII
+			line += "  " + part
+		}
+	}
+	return line
+}
+
+// remaining believes the slower of files and bytes: many small files take time
+// that bytes don't show, and one video takes time that files don't show.
+func remaining(s uploader.Stats, elapsed time.Duration) (time.Duration, bool) {
+	if !s.WalkDone || s.Done == 0 || s.ToSend == 0 {
+		return 0, false
+	}
+	part := float64(s.Done) / float64(s.ToSend)
+	if s.ToSendBytes > 0 {
+		part = min(part, float64(s.DoneBytes)/float64(s.ToSendBytes))
+	}
+	left := float64(elapsed) * (1 - part) / part
+	if part <= 0 || left > float64(longestETA) {
+		return 0, false
+	}
+	return max(0, time.Duration(left)), true
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"example.org/mediamove/costs"
+	"example.org/mediamove/ledger"
+	"example.org/mediamove/uploader"
+)
+
+// A syncReport is the end of a sync: the last screen and --json.
+type syncReport struct {
+	uploader.Counts
+	Complete bool
+	Run      int64
+	Seconds  float64
+	Requests costs.Usage
+	cost     decimal.Decimal // what this run added to the month's bill
+
+	month               costs.Usage // this calendar month's requests, this run's included
+	limited             bool
+	switched, modeUnset bool
+	retry, joined       bool
+	decided             bool // the walk came to its end and every file was decided
+	bucket, domain      string
+	root                string
+	tops                map[string]int64 // files seen below each top folder
+	exposed             []ledger.Finding
+	causes              []ledger.CauseTotal
+	err                 error
+}
+
+// left reports whether anything asks for a person or another run.
+func (r *syncReport) left() bool {
+	return r.Failed+r.Conflict+r.Changed+r.Left+r.Exposed+r.Pending+r.Unreadable+r.Links > 0 || (!r.Complete && !r.retry)
+}
+
+type syncJSON struct {
+	Schema     string         `json:"schema"`
+	Run        int64          `json:"run"`
+	Files      uploader.Files `json:"files"`
+	Exposed    int64          `json:"exposed"`
+	Outside    int64          `json:"outside"`
+	Untyped    int64          `json:"untyped"`
+	Unreadable int64          `json:"unreadable"`
+	Links      int64          `json:"links"`
+	Special    int64          `json:"special"`
+	BytesMoved int64          `json:"bytes_moved"`
+	Requests   costs.Usage    `json:"requests"`
+	ClassA     int64          `json:"class_a"`
+	ClassB     int64          `json:"class_b"`
+	CostUSD    string         `json:"cost_usd"`
+	Complete   bool           `json:"complete"`
+	Seconds    float64        `json:"seconds"`
+}
+
+func (r *syncReport) json() syncJSON {
+	return syncJSON{
+		Schema: "mediamove.sync/1", Run: r.Run, Files: r.Files,
+		Exposed: r.Exposed, Outside: r.Outside, Untyped: r.Untyped,
+		Unreadable: r.Unreadable, Links: r.Links, Special: r.Special,
+		BytesMoved: r.BytesMoved, Requests: r.Requests,
+		ClassA: r.Requests.A(), ClassB: r.Requests.B(),
+		CostUSD: r.cost.StringFixed(2), Complete: r.Complete, Seconds: r.Seconds,
+	}
+}
+
+// showSync completes the report from the ledger and prints it.
+func (w *world) showSync(ctx context.Context, x *session, r *syncReport, o *syncOptions) error {
+	ctx = context.WithoutCancel(ctx)
+	now := time.Now().UTC()
+	from := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	var err error
+	if r.month, err = x.ledger.MonthUsage(ctx, from, now.AddDate(0, 0, 1)); err != nil {
+		return err
+	}
+	prices := costs.Standard()
+	r.cost = prices.Bill(r.month, decimal.Zero).Total.Sub(prices.Bill(r.month.Sub(r.Requests), decimal.Zero).Total)
+	if o.json {
+		return printJSON(w.stdout, r.json())
+	}
+	for f, err := range x.ledger.Findings(ctx, ledger.Exposed) {
+		if err != nil {
+			return err
+		}
+		if r.exposed = append(r.exposed, f); len(r.exposed) == maxShown {
+			break
+		}
+	}
+	summary, err := x.ledger.Summary(ctx)
+	if err != nil {
+		return err
+	}
+	r.causes = summary.Findings
+	_, err = io.WriteString(w.stdout, r.screen())
+	return err
+}
+
+func printJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// maxShown is how many keys of one kind the last screen lists.
+const maxShown = 10
+
+// screen is the last screen: what is dangerous first, then the counts, the
+// causes, the requests, and what to do next.
+func (r *syncReport) screen() string {
+	var b strings.Builder
+	r.printExposed(&b)
+	_, _ = fmt.Fprintf(&b, "run %d   %s → %s   %s\n\n", r.Run, quoteKey(r.root), r.bucket, span(time.Duration(r.Seconds*float64(time.Second))))
+	r.printFiles(&b)
+	r.printCauses(&b)
+	r.printRequests(&b)
+	r.printEnd(&b)
+	return b.String()
+}
+
+func (r *syncReport) printExposed(b *strings.Builder) {
+	if r.Exposed == 0 {
+		return
+	}
+	_, _ = fmt.Fprintf(b, "EXPOSED: hidden on disk now, but moved before and readable in the bucket: %s.\nRemove the objects, or make the files public again.\n", files(r.Exposed))
+	for _, f := range r.exposed {
+		_, _ = fmt.Fprintf(b, "  %q\n", f.Key)
+	}
+	if r.Exposed > int64(len(r.exposed)) {
+		b.WriteString("  … all of them: mediamove status --list exposed\n")
+	}
+	b.WriteString("\n")
+}
+
+func (r *syncReport) printFiles(b *strings.Builder) {
+	rows := []struct {
+		name string
+		n    int64
+		note string
+	}{
+		{"moved", r.Moved, size(r.BytesMoved)},
+		{"replaced", r.Replaced, "transcoded by Mastodon after they were moved"},
+		{"present", r.Present, "proven by an earlier run"},
+		{"adopted", r.Adopted, "already in the bucket with the same bytes: " + size(r.BytesSaved) + " not sent again"},
+		{"held back", r.HeldBack, "not public on disk, so not sent"},
+		{"vanished", r.Vanished, "gone before they could be read"},
+		{"changed", r.Changed, "differ from what was moved; objects left alone"},
+		{"conflict", r.Conflict, "the bucket holds other bytes; left alone"},
+		{"left", r.Left, "after the switch the disk is history; mediamove missing --heal sends what a row names"},
+		{"failed", r.Failed, ""},
+		{"pending", r.Pending, "not decided yet"},
+		{"outside", r.Outside, "not below a known class folder; not Mastodon's media"},
+		{"unreadable", r.Unreadable, "folders or files that could not be looked at"},
+		{"links", r.Links, "symbolic links, never followed"},
+		{"special", r.Special, "FIFOs, sockets, devices"},
+		{"untyped", r.Untyped, "of those sent, as application/octet-stream"},
+	}
+	for _, row := range rows {
+		if row.n != 0 || row.name == "moved" {
+			line := fmt.Sprintf("  %-10s %12s   %s", row.name, count(row.n), row.note)
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+		}
+	}
+}
+
+func (r *syncReport) printCauses(b *strings.Builder) {
+	if r.Failed+r.Conflict+r.Changed+r.Unreadable == 0 {
+		return
+	}
+	b.WriteString("\nwhy (all of it: mediamove status --list failed,conflict,changed,unreadable)\n")
+	shown := 0
+	for _, c := range r.causes {
+		switch c.Kind {
+		case ledger.Failed, ledger.Conflict, ledger.Changed, ledger.Unreadable:
+			if shown++; shown <= maxShown {
+				_, _ = fmt.Fprintf(b, "  %-10s %12s   %s, such as %q\n", c.Kind, count(c.Files), oneLine(c.Cause), c.Example)
+			}
+		}
+	}
+}
+
+func (r *syncReport) printRequests(b *strings.Builder) {
+	free := costs.Standard().ClassA.Free.IntPart()
+	_, _ = fmt.Fprintf(b, "\nrequests   Class A %s   Class B %s   cost $%s", count(r.Requests.A()), count(r.Requests.B()), r.cost.StringFixed(2))
+	if used := r.month.A(); used <= free {
+		_, _ = fmt.Fprintf(b, "   (this ledger used %s of the month's %s free Class A)\n", count(used), count(free))
+	} else {
+		_, _ = fmt.Fprintf(b, "   (this ledger used %s Class A this month, past the %s free ones)\n", count(used), count(free))
+	}
+}
+
+func (r *syncReport) printEnd(b *strings.Builder) {
+	switch {
+	case r.limited:
+		b.WriteString("\nended in order at --max-class-a; run the same command again to go on\n")
+	case isRefusal(r.err):
+		b.WriteString("\nrefused: nothing was sent; the reason is told below\n")
+	case r.err != nil && isUsage(r.err):
+		b.WriteString("\nstopped; what is proven stays proven. Put right what is told below, then run the same command again\n")
+	case r.err != nil:
+		b.WriteString("\nstopped; what is proven stays proven. Run the same command again to go on\n")
+	case r.retry:
+		b.WriteString("\nretried what had failed; a run without --retry-failed walks the tree\n")
+	case r.Complete:
+		b.WriteString("\ncomplete: every folder was read and every file decided\n")
+	default:
+		b.WriteString("\nNOT complete: something could not be read or decided; this does not count as a whole walk\n")
+	}
+	if r.Failed > 0 && !r.limited && r.err == nil {
+		b.WriteString("retry what failed: mediamove sync --retry-failed\n")
+	}
+	if r.modeUnset {
+		b.WriteString("S3_ENABLED is not true: Mastodon still writes to disk, so the disk counted as the truth\n")
+	}
+	if r.switched {
+		b.WriteString("after the switch: only files newer than the last whole walk were sent\n")
+	}
+}

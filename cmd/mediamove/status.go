@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.org/mediamove/ledger"
+)
+
+type statusOptions struct {
+	common
+	list []string
+}
+
+func newStatus(w *world) *cobra.Command {
+	o := new(statusOptions)
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "What the ledger knows: totals, last runs, failures and what to do",
+		Long: `Status reads the ledger only: no request, no lock, also while a sync is running.
+--list prints one line per key, tab-separated: kind, size, cause, key.` + "\n" + exitHelp,
+		Args: wantArgs(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), w, o) },
+	}
+	o.addFlags(c.Flags())
+	c.Flags().StringSliceVar(&o.list, "list", nil, "list every key of these `KINDS`: failed, conflict, changed, held_back, exposed, left, vanished, outside, unreadable, link, special")
+	return c
+}
+
+func runStatus(ctx context.Context, w *world, o *statusOptions) (err error) {
+	kinds, err := parseKinds(o.list)
+	if err != nil {
+		return err
+	}
+	if len(kinds) > 0 && o.json {
+		return usagef("type only one of them", "--list prints lines, not a JSON object")
+	}
+	led, err := o.reader(ctx, w)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, led.Close()) }()
+	if len(kinds) > 0 {
+		return listFindings(ctx, w.stdout, led, kinds)
+	}
+	s, err := readStatus(ctx, led)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return printJSON(w.stdout, s)
+	}
+	_, err = io.WriteString(w.stdout, s.screen())
+	return err
+}
+
+// reader opens the ledger for looking, which never waits for a run.
+func (o *common) reader(ctx context.Context, w *world) (*ledger.Ledger, error) {
+	dir, err := o.stateDir(w)
+	if err != nil {
+		return nil, err
+	}
+	led, err := ledger.OpenReader(ctx, dir)
+	if err != nil {
+		return nil, stateError(dir, err)
+	}
+	return led, nil
+}
+
+func parseKinds(names []string) ([]ledger.Kind, error) {
+	var kinds []ledger.Kind
+	for _, name := range names {
+		k := ledger.Kind(name)
+		if !k.Valid() {
+			return nil, usagef("the kinds are listed by: mediamove status --help", "--list %q: no such kind", name)
+		}
+		kinds = append(kinds, k)
+	}
+	return kinds, nil
+}
+
+func listFindings(ctx context.Context, out io.Writer, led *ledger.Ledger, kinds []ledger.Kind) error {
+	for f, err := range led.Findings(ctx, kinds...) {
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(out, "%s\t%d\t%s\t%s\n", f.Kind, f.Size, oneLine(f.Cause), quoteKey(string(f.Key))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quoteKey quotes a key only if a terminal or a script would stumble over it.
+func quoteKey(k string) string {
+	if q := fmt.Sprintf("%q", k); len(q) != len(k)+2 {
+		return q
+	}
+	return k
+}
+
+func (s *statusJSON) screen() string {
+	var b strings.Builder
+	if s.BucketID == "" {
+		b.WriteString("this ledger belongs to no bucket yet\n")
+	} else {
+		_, _ = fmt.Fprintf(&b, "%s → bucket %s (id %s)\n", s.Domain, s.Bucket, s.BucketID)
+	}
+	switch {
+	case s.Switched != nil:
+		_, _ = fmt.Fprintf(&b, "Mastodon writes to the bucket since %s\n", s.Switched.Format(time.RFC3339))
+	default:
+		b.WriteString("Mastodon still writes to disk, as far as any run was told\n")
+	}
+	if s.LastWalk != nil {
+		_, _ = fmt.Fprintf(&b, "last whole walk began %s\n", s.LastWalk.Format(time.RFC3339))
+	} else {
+		b.WriteString("no whole walk yet\n")
+	}
+	s.printTotals(&b)
+	s.printFindings(&b)
+	s.printRuns(&b)
+	return b.String()
+}
+
+func (s *statusJSON) printTotals(b *strings.Builder) {
+	const row = "  %-28s %12s %10s %12s\n"
+	_, _ = fmt.Fprintf(b, "\n"+row, "in the bucket", "files", "bytes", "adopted")
+	var n, bytes, adopted int64
+	for _, c := range s.Classes {
+		name := string(c.Class)
+		if c.Cached {
+			name = "cache/" + name
+		}
+		_, _ = fmt.Fprintf(b, row, name, count(c.Files), size(c.Bytes), count(c.Adopted))
+		n, bytes, adopted = n+c.Files, bytes+c.Bytes, adopted+c.Adopted
+	}
+	_, _ = fmt.Fprintf(b, row, "together", count(n), size(bytes), count(adopted))
+	if s.Uploads > 0 {
+		_, _ = fmt.Fprintf(b, "\n%s under way in parts, or left by a killed run: the next sync ends what is left\n", files(int64(s.Uploads)))
+	}
+}
+
+func (s *statusJSON) printFindings(b *strings.Builder) {
+	if len(s.Causes) == 0 {
+		b.WriteString("\nnothing is held back, failed or left\n")
+		return
+	}
+	b.WriteString("\nnot in the bucket, or not as on disk\n")
+	for _, c := range s.Causes {
+		_, _ = fmt.Fprintf(b, "  %-10s %12s   %s\n", c.Kind, count(c.Files), oneLine(c.Cause))
+		if advice := adviceFor(c); advice != "" {
+			_, _ = fmt.Fprintf(b, "  %-10s %12s   → %s\n", "", "", advice)
+		}
+	}
+}
+
+// adviceFor says what to do about a group of findings.
+func adviceFor(c causeJSON) string {
+	switch c.Kind {
+	case ledger.Exposed:
+		return "public in the bucket although hidden on disk: remove these objects, or make the files public again; mediamove status --list exposed"
+	case ledger.Failed:
+		if strings.Contains(c.Cause, "permission") {
+			return "let this user read the files, then: mediamove sync --retry-failed"
+		}
+		if strings.Contains(c.Cause, "can't be a key") || strings.Contains(c.Cause, "NFC") {
+			return "rename on disk, and in the row that owns it"
+		}
+		return "mediamove sync --retry-failed"
+	case ledger.Conflict:
+		return "compare by hand: mediamove explain KEY"
+	case ledger.Changed:
+		return "the object was left alone; look whether the file on disk is damaged"
+	case ledger.Unreadable:
+		return "let this user read the folder, then sync again"
+	case ledger.Link:
+		return "if it leads to another disk of Mastodon's: --allow-link FOLDER"
+	}
+	return ""
+}
+
+func (s *statusJSON) printRuns(b *strings.Builder) {
+	if len(s.Runs) == 0 {
+		return
+	}
+	_, _ = fmt.Fprintf(b, "\n  %5s  %-20s %-8s %10s %10s %10s   %s\n", "run", "began (UTC)", "command", "bytes", "Class A", "Class B", "end")
+	for _, r := range s.Runs {
+		_, _ = fmt.Fprintf(b, "  %5d  %-20s %-8s %10s %10s %10s   %s\n", r.Run, r.Began.Format(time.DateTime),
+			r.Command, size(r.Bytes), count(r.ClassA), count(r.ClassB), endOf(r))
+	}
+}
+
+func endOf(r runJSON) string {
+	switch {
+	case r.Killed:
+		return "killed"
+	case r.ExitCode == nil:
+		return "running, or killed"
+	case r.Complete && *r.ExitCode == exitOK:
+		return "complete"
+	case r.Complete:
+		return fmt.Sprintf("complete, something is left (exit %d)", *r.ExitCode)
+	case *r.ExitCode == exitOK:
+		return "in order" // a retry: it walked nothing
+	case *r.ExitCode > 128:
+		return fmt.Sprintf("interrupted (exit %d)", *r.ExitCode)
+	}
+	return fmt.Sprintf("exit %d", *r.ExitCode)
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"example.org/mediamove/costs"
+	"example.org/mediamove/ledger"
+	"example.org/mediamove/media"
+)
+
+// A statusJSON is what status shows: the screen and --json.
+type statusJSON struct {
+	Schema   string      `json:"schema"`
+	Bucket   string      `json:"bucket"`
+	BucketID string      `json:"bucket_id"`
+	Domain   string      `json:"domain"`
+	Switched *time.Time  `json:"switched_at,omitempty"`
+	LastWalk *time.Time  `json:"last_whole_walk,omitempty"`
+	Classes  []totalJSON `json:"classes"`
+	Causes   []causeJSON `json:"findings"`
+	Uploads  int         `json:"uploads_under_way"`
+	Runs     []runJSON   `json:"runs"`
+}
+
+type totalJSON struct {
+	Class   media.Class `json:"class"`
+	Cached  bool        `json:"cached"`
+	Files   int64       `json:"files"`
+	Bytes   int64       `json:"bytes"`
+	Adopted int64       `json:"adopted"`
+	Untyped int64       `json:"untyped"`
+}
+
+type causeJSON struct {
+	Kind    ledger.Kind `json:"kind"`
+	Cause   string      `json:"cause"`
+	Files   int64       `json:"files"`
+	Bytes   int64       `json:"bytes"`
+	Example media.Key   `json:"example"`
+}
+
+type runJSON struct {
+	Run      int64           `json:"run"`
+	Command  string          `json:"command"`
+	Began    time.Time       `json:"began_at"`
+	Ended    *time.Time      `json:"ended_at,omitempty"` // missing: under way, or killed
+	Killed   bool            `json:"killed"`
+	ExitCode *int            `json:"exit_code,omitempty"`
+	Complete bool            `json:"complete"`
+	Bytes    int64           `json:"bytes_moved"`
+	Files    json.RawMessage `json:"files,omitempty"` // the run's own counters, as it printed them
+	Requests costs.Usage     `json:"requests"`
+	ClassA   int64           `json:"class_a"`
+	ClassB   int64           `json:"class_b"`
+}
+
+func readStatus(ctx context.Context, led *ledger.Ledger) (*statusJSON, error) {
+	id, err1 := led.Identity(ctx)
+	walk, err2 := led.LastWalk(ctx)
+	sum, err3 := led.Summary(ctx)
+	uploads, err4 := led.Uploads(ctx)
+	runs, err5 := led.Runs(ctx, 10)
+	s := &statusJSON{
+		Schema: "mediamove.status/1", Bucket: id.Bucket, BucketID: id.BucketID, Domain: id.Domain,
+		Switched: instant(id.SwitchedAt), LastWalk: instant(walk.Began), Uploads: len(uploads),
+		Classes: []totalJSON{}, Causes: []causeJSON{}, Runs: []runJSON{},
+	}
+	for _, c := range sum.Classes {
+		s.Classes = append(s.Classes, totalJSON{c.Class, c.Cached, c.Files, c.Bytes, c.Adopted, c.Untyped})
+	}
+	for _, c := range sum.Findings {
+		s.Causes = append(s.Causes, causeJSON(c))
+	}
+	for _, r := range runs {
+		s.Runs = append(s.Runs, runOf(r))
+	}
+	return s, errors.Join(err1, err2, err3, err4, err5)
+}
+
+func runOf(r ledger.Run) runJSON {
+	j := runJSON{
+		Run: r.ID, Command: r.Command, Began: r.Began.UTC(), Ended: instant(r.At), Killed: r.Interrupted, Complete: r.Complete,
+		Bytes: r.Bytes, Requests: r.Usage, ClassA: r.Usage.A(), ClassB: r.Usage.B(),
+	}
+	if j.Ended != nil {
+		j.ExitCode = &r.ExitCode
+		if string(r.Counts) != "{}" { // nothing was counted
+			j.Files = r.Counts
+		}
+	}
+	return j
+}
+
+// instant is a time for JSON: UTC, nil where there was none.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return new(t.UTC())
+}

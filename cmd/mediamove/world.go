@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"unicode"
+
+	"golang.org/x/term"
+)
+
+// A world is everything a command takes from outside, so that tests and the demo
+// can give it another.
+type world struct {
+	args      []string
+	stdout    io.Writer // results
+	stderr    io.Writer // progress and logs
+	environ   []string
+	terminal  bool              // stderr is a terminal
+	width     int               // its columns
+	transport http.RoundTripper // nil: the network
+	calm      bool              // log errors only: the demo tells its own story
+}
+
+func system() *world {
+	w := &world{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), width: 80}
+	if fd := int(os.Stderr.Fd()); term.IsTerminal(fd) {
+		w.terminal = true
+		if columns, _, err := term.GetSize(fd); err == nil {
+			w.width = columns
+		}
+	}
+	return w
+}
+
+func (w *world) getenv(name string) string {
+	for _, line := range w.environ {
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// logger writes for people. Values are quoted by slog, so that a file name can't
+// play tricks on the terminal.
+func (w *world) logger(verbose bool) *slog.Logger {
+	level := slog.LevelWarn
+	switch {
+	case w.calm:
+		level = slog.LevelError
+	case verbose:
+		level = slog.LevelDebug
+	case !w.terminal: // a timer's log: progress every 30 s
+		level = slog.LevelInfo
+	}
+	out := w.stderr
+	if w.terminal {
+		out = &aboveProgress{w.stderr}
+	}
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))
+}
+
+// aboveProgress writes whole lines where the progress stands; the next drawing
+// puts it below them.
+type aboveProgress struct{ w io.Writer }
+
+func (a *aboveProgress) Write(line []byte) (int, error) {
+	const clearLine = "\r\x1b[K"
+	n, err := a.w.Write(append([]byte(clearLine), line...))
+	return max(0, n-len(clearLine)), err
+}
+
+// complain prints an error and what to do about it.
+func (w *world) complain(err error) {
+	if err == nil || quiet(err) {
+		return
+	}
+	_, _ = fmt.Fprintln(w.stderr, "mediamove:", oneLine(err.Error()))
+	if hint := hintFor(err); hint != "" {
+		_, _ = fmt.Fprintln(w.stderr, "  hint:", oneLine(hint))
+	}
+}
+
+// oneLine keeps errors of several parts readable and harmless on a terminal:
+// neither escapes nor what turns the direction of writing get through.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, strings.ReplaceAll(s, "\n", "; "))
+}
