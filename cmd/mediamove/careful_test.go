@@ -53,20 +53,20 @@ func TestKilledWhileJoining(t *testing.T) {
 	var k killer
 	b := fixtures.NewBucket(fixtures.Options{Fault: k.fault})
 	s := newSite(t, listen(t, b), fixtures.Mixed(100))
-	k.at = func(fixtures.Request, int) bool { return false }
+	k.at(never)
 	s.must(exitOK, s.sync())
 	second := *s
 	second.state = filepath.Join(t.TempDir(), "state")
 	_, id, _ := strings.Cut(second.sync().stderr, "--join ")
 	id = strings.TrimSpace(id)
 	for _, op := range []costs.Op{costs.PutObject, costs.ListObjects} { // the mark or its probe; the listing
-		k.at = func(r fixtures.Request, _ int) bool { return r.Op == op && (op != costs.PutObject || r.Attempt > 1) }
+		k.at(func(r fixtures.Request, _ int) bool { return r.Op == op && (op != costs.PutObject || r.Attempt > 1) })
 		if r, dead := second.runAndKill(&k, "--join", id); !dead {
 			t.Fatalf("not killed: %v", r)
 		}
 	}
 	before := b.Usage()
-	k.at = func(fixtures.Request, int) bool { return false }
+	k.at(never)
 	r := second.must(exitOK, second.sync())
 	if sent := b.Usage().Sub(before); r.Files.Adopted != int64(s.files.Moved.Files) || sent.Get(costs.ListObjects) != 1 || sent.Get(costs.HeadObject) != 0 {
 		t.Errorf("%+v, sent %v", r.Files, sent)

@@ -32,10 +32,13 @@ func kills() (all, inParts int) {
 // A killer ends the process at a chosen request.
 type killer struct {
 	process atomic.Pointer[os.Process]
-	at      func(r fixtures.Request, stored int) bool
+	when    atomic.Pointer[func(r fixtures.Request, stored int) bool] // requests of the dead may still be served
 	stored  atomic.Int64
 	fired   atomic.Int64 // objects stored at that moment; -1 before
 }
+
+// at says when the next process is killed.
+func (k *killer) at(when func(r fixtures.Request, stored int) bool) { k.when.Store(&when) }
 
 func (k *killer) fault(r fixtures.Request) fixtures.Fault {
 	k.check(r)
@@ -44,7 +47,7 @@ func (k *killer) fault(r fixtures.Request) fixtures.Fault {
 
 func (k *killer) check(r fixtures.Request) {
 	stored := int(k.stored.Load())
-	if p := k.process.Load(); p != nil && k.at(r, stored) && k.process.CompareAndSwap(p, nil) {
+	if p := k.process.Load(); p != nil && (*k.when.Load())(r, stored) && k.process.CompareAndSwap(p, nil) {
 		k.fired.Store(int64(stored))
 		_ = p.Signal(syscall.SIGKILL)
 	}
@@ -73,11 +76,14 @@ func TestKilled(t *testing.T) {
 // largeFile is sent in parts; it is sparse, and the bucket keeps its hash only.
 const largeFile = r2.SinglePutMax + 1<<20
 
+func never(fixtures.Request, int) bool { return false }
+
 // killChain moves one instance through many kills to its end.
 func killChain(t *testing.T, seed uint64, large bool, atMost int) (killed, inParts int) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 0))
 	k := new(killer)
+	k.at(never)
 	b := fixtures.NewBucket(fixtures.Options{
 		Discard: true, Latency: 500 * time.Microsecond, Fault: k.fault,
 		OnStored: func(key string, _ int) {
@@ -96,12 +102,13 @@ func killChain(t *testing.T, seed uint64, large bool, atMost int) (killed, inPar
 	for killed < atMost || !large {
 		from, step := int(k.stored.Load()), 1+rng.IntN(20)
 		part := 1 + rng.IntN(int((largeFile+r2.PartSize(largeFile)-1)/r2.PartSize(largeFile)))
-		k.at = func(r fixtures.Request, stored int) bool {
-			if large && killed%2 == 0 {
+		inPart := large && killed%2 == 0
+		k.at(func(r fixtures.Request, stored int) bool {
+			if inPart {
 				return r.Op == costs.UploadPart && r.Part >= part && stored > 0
 			}
 			return stored >= max(1, from+step) && stored < s.files.Moved.Files
-		}
+		})
 		ended, dead := s.runAndKill(k)
 		if !dead {
 			s.must(exitOK, ended)
@@ -115,7 +122,7 @@ func killChain(t *testing.T, seed uint64, large bool, atMost int) (killed, inPar
 		}
 		s.resentBound(b, k)
 		if killed >= atMost || (large && killed >= 16) {
-			k.at = func(fixtures.Request, int) bool { return false }
+			k.at(never)
 			s.must(exitOK, s.sync())
 			break
 		}

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +15,7 @@ import (
 	"example.org/mediamove/costs"
 	"example.org/mediamove/fixtures"
 	"example.org/mediamove/fixtures/s3test"
+	"example.org/mediamove/media"
 )
 
 // The built program against real servers; what arrived is read back by another
@@ -35,7 +41,12 @@ func TestRealServers(t *testing.T) {
 			if second.ClassA != 0 || second.ClassB != 1 || second.Requests.Get(costs.GetObject) != 1 {
 				t.Errorf("a run with nothing to do sent %+v", second.Requests)
 			}
-			s.rcloneCheck()
+			if name == "miniflare" {
+				// It alters Accept-Encoding, which Debian's rclone signs.
+				s.curlCheck()
+			} else {
+				s.rcloneCheck()
+			}
 		})
 	}
 }
@@ -60,6 +71,43 @@ func (s *site) rcloneCheck() {
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "0 differences found") {
 		s.t.Errorf("rclone check: %v\n%s", err, out)
+	}
+}
+
+// curlCheck lets curl read every object back and compares it with the disk.
+func (s *site) curlCheck() {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	var config strings.Builder
+	local := s.sums()
+	n := 0
+	for key := range local {
+		if slices.Contains(s.files.HeldBackKeys, media.Key(key)) || slices.Contains(s.files.OutsideKeys, media.Key(key)) {
+			continue
+		}
+		n++
+		u := s.env["S3_ENDPOINT"] + "/" + s.env["S3_BUCKET"] + (&url.URL{Path: "/" + key}).EscapedPath()
+		fmt.Fprintf(&config, "url = %q\noutput = %q\n", u, filepath.Join(dir, fmt.Sprintf("%x", sha256.Sum256([]byte(key)))))
+	}
+	cmd := exec.CommandContext(s.t.Context(), "curl", "--silent", "--show-error", "--fail", "--path-as-is", "--globoff",
+		"--aws-sigv4", "aws:amz:auto:s3", "--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+		"--user", s.env["AWS_ACCESS_KEY_ID"]+":"+s.env["AWS_SECRET_ACCESS_KEY"], "--config", "-")
+	cmd.Stdin = strings.NewReader(config.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("curl: %v\n%s", err, out)
+	}
+	for key := range local {
+		got, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%x", sha256.Sum256([]byte(key)))))
+		if err != nil {
+			continue // not among those that were asked for
+		}
+		n--
+		if want, err := os.ReadFile(filepath.Join(s.root, key)); err != nil || !bytes.Equal(got, want) {
+			s.t.Errorf("%s differs (%v)", key, err)
+		}
+	}
+	if n != 0 {
+		s.t.Errorf("%d objects were not read back", n)
 	}
 }
 
