@@ -13,9 +13,9 @@ import (
 )
 
 // DefaultConcurrency bounds the requests in flight if [Config] doesn't. The
-// pace finds the useful number below it: at 150 ms per answer, 256 slots are
-// some 1,700 requests a second.
-const DefaultConcurrency = 256
+// pace finds the useful number below it: at 150 ms per answer, 160 slots are
+// some 1,000 requests a second.
+const DefaultConcurrency = 160
 
 // A Config says which bucket, and how it may be reached. Nothing else is
 // consulted: no environment, no profile, no proxy variable.

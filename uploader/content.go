@@ -19,14 +19,21 @@ const maxInMemory = 1 << 20
 
 // buffers are pooled by size, so that a thousand small files do not each take the
 // largest.
-type buffers struct{ pools [4]sync.Pool }
+type buffers struct{ pools [9]sync.Pool }
 
-var bufferSizes = [...]int64{16 << 10, 64 << 10, 256 << 10, maxInMemory + 1}
+// bufferSize doubles from 4 KiB to 1 MiB. Coarser steps would hold twice the memory
+// for the same files.
+func bufferSize(class int) int64 {
+	if size := int64(4<<10) << class; size < maxInMemory {
+		return size
+	}
+	return maxInMemory + 1
+}
 
 func newBuffers() *buffers {
 	b := &buffers{}
 	for i := range b.pools {
-		size := bufferSizes[i]
+		size := bufferSize(i)
 		b.pools[i].New = func() any { s := make([]byte, size); return &s }
 	}
 	return b
@@ -35,12 +42,11 @@ func newBuffers() *buffers {
 // class is the smallest pool whose buffers hold n bytes and one more: the extra
 // byte shows a file that grew.
 func class(n int64) int {
-	for i, size := range bufferSizes {
-		if n < size {
-			return i
-		}
+	c := 0
+	for n >= bufferSize(c) {
+		c++
 	}
-	return len(bufferSizes) - 1
+	return c
 }
 
 // load reads and hashes a file.
@@ -59,7 +65,7 @@ func (u *Uploader) load(ctx context.Context, src *os.File, f media.File) (*conte
 
 func (u *Uploader) loadSmall(ctx context.Context, c *content) error {
 	i := class(c.file.Size)
-	weight := bufferSizes[i]
+	weight := bufferSize(i)
 	if err := u.bytes.Acquire(ctx, weight); err != nil {
 		return err
 	}

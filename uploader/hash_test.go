@@ -72,3 +72,19 @@ func TestShortFileIsAnError(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Every size up to the largest has a buffer with room for one byte more.
+func TestBuffersHoldOneByteMore(t *testing.T) {
+	t.Parallel()
+	b := newBuffers()
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.Int64Range(0, maxInMemory).Draw(t, "size")
+		c := class(n)
+		if got := int64(len(*b.pools[c].Get().(*[]byte))); got <= n || got != bufferSize(c) || got > bufferBudget {
+			t.Fatalf("%d bytes go in a buffer of %d", n, got)
+		}
+		if c > 0 && n < bufferSize(c-1) {
+			t.Fatalf("%d bytes would fit in less than class %d", n, c)
+		}
+	})
+}

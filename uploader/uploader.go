@@ -79,19 +79,19 @@ type Options struct {
 	Prefix  string // S3_KEY_PREFIX, with a slash at its end, or "": it counts for a key's length
 	Log     *slog.Logger
 	TempDir string        // where the spool may go; the state folder
-	Workers int           // files in hand at once; 0 means 256
+	Workers int           // files in hand at once; 0 means 192
 	Grace   time.Duration // time to finish what is in flight after ctx ends; 0 means 18 s, which with the time to abort uploads stays below 30 s
 }
 
 // Defaults of [Options].
 const (
-	DefaultWorkers = 256
+	DefaultWorkers = 192
 	DefaultGrace   = 18 * time.Second
 )
 
 // bufferBudget bounds the bytes of file content in memory, whatever the number
 // of workers.
-const bufferBudget = 12 << 20
+const bufferBudget = 10 << 20
 
 // ErrHiddenTree reports that most of the tree is unreadable for group and
 // others: a umask, not a decision to hide.

@@ -56,7 +56,7 @@ neither group nor others may read.` + "\n" + exitHelp,
 func (o *syncOptions) addFlags(fs *pflag.FlagSet) {
 	o.common.addFlags(fs)
 	o.settingFlags.addFlags(fs)
-	fs.IntVar(&o.concurrency, "max-concurrency", 0, "bound the requests in flight; the right number is found by itself (default 256)")
+	fs.IntVar(&o.concurrency, "max-concurrency", 0, "bound the requests in flight; the right number is found by itself (default 160)")
 	fs.StringVar(&o.bandwidth, "bwlimit", "", "bound the upload `RATE` in bytes per second: 20MB is 20,000,000")
 	fs.Int64Var(&o.maxClassA, "max-class-a", 0, "end in order before the `N`+1st Class A operation of this run")
 	fs.StringVar(&o.proxy, "proxy", "", "HTTP proxy `URL`; proxy variables of the environment are ignored")
