@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -235,19 +236,20 @@ func TestOutageCostsNoObject(t *testing.T) {
 	for _, n := range []int{1, 20} {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
-			after := 0
+			var after atomic.Int32
 			b, _ := open(t, &store{before: func(w http.ResponseWriter, _ *http.Request) bool {
 				if time.Since(began) < time.Hour {
 					http.Error(w, "<html>", http.StatusServiceUnavailable)
 					return true
 				}
-				switch after++; after { // it's back, but not quite well yet
+				nth := after.Add(1)
+				switch nth { // it's back, but not quite well yet
 				case 1:
 					s3Error(w, 409, "ConditionalRequestConflict", "try again")
 				case 2:
 					s3Error(w, 500, "InternalError", "We encountered an internal error.")
 				}
-				return after < 3
+				return nth < 3
 			}})
 			errs := make(chan error, n)
 			for i := range n {
