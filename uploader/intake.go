@@ -143,8 +143,7 @@ func (u *Uploader) decided(ctx context.Context, c ledger.Candidate) error {
 	case hold:
 		return u.held(ctx, f)
 	case expose:
-		u.exposed.Add(1)
-		return u.record(ctx, outcome{kind: heldBack, file: f, cause: causeExposed})
+		return u.record(ctx, *u.exposedFile(f))
 	case leave:
 		return u.record(ctx, outcome{kind: left, file: f, cause: u.Policy.whyLeft()})
 	}
