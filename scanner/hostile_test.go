@@ -141,13 +141,6 @@ func TestFaultsOfReading(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			wantVanished := int64(0)
-			if strings.HasSuffix(tt.name, "removed") {
-				wantVanished = 1
-			}
-			if got := tree.Vanished(); got != wantVanished {
-				t.Errorf("%d vanished, want %d", got, wantVanished)
-			}
 		})
 	}
 }

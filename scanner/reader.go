@@ -217,10 +217,10 @@ func (r *reader) lookUp(dir int, name string) uint8 {
 }
 
 // failed reports what went wrong with name in the directory being read, or with
-// that itself if name is empty. What is not there any more is no failure.
+// that itself if name is empty. What is not there any more is no failure: the
+// instance is running.
 func (r *reader) failed(name, op string, err error) {
 	if err == unix.ENOENT {
-		r.tree.vanished.Add(1)
 		return
 	}
 	r.report(name, Unreadable, fmt.Errorf("%s: %w", op, err))

@@ -22,7 +22,6 @@ import (
 	"log/slog"
 	"path"
 	"slices"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -54,7 +53,6 @@ type Tree struct {
 	workers  int
 	beneath  bool                           // the kernel has openat2
 	getdents func(int, []byte) (int, error) // unix.Getdents; tests put faults in between
-	vanished atomic.Int64
 }
 
 // A link is a top folder on another disk, or why it could not be opened.
@@ -124,8 +122,3 @@ func (t *Tree) Close() error {
 
 // Root is the absolute path of the root, its links resolved.
 func (t *Tree) Root() string { return t.root }
-
-// Vanished counts the files and folders that were removed between being listed
-// and being looked at, in all walks so far. That is no error: the instance is
-// running.
-func (t *Tree) Vanished() int64 { return t.vanished.Load() }
