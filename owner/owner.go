@@ -20,9 +20,14 @@ import (
 	"example.org/mediamove/r2"
 )
 
+// A Reader reads the mark.
+type Reader interface {
+	GetDoc(ctx context.Context, name string) (data []byte, etag string, err error)
+}
+
 // A Bucket holds the mark.
 type Bucket interface {
-	GetDoc(ctx context.Context, name string) (data []byte, etag string, err error)
+	Reader
 	PutDoc(ctx context.Context, name string, data []byte, ifMatch string) (etag string, err error)
 	Page(ctx context.Context, limit int) (objs []r2.Object, more bool, err error)
 }
@@ -33,41 +38,6 @@ type Ledger interface {
 	SetIdentity(ctx context.Context, id ledger.Identity) error
 	Empty(ctx context.Context) (bool, error)
 }
-
-// A Switch is what the settings say about where Mastodon writes.
-type Switch int
-
-// WouldGrant reports whether an empty ledger would get the claim, without writing
-// anything: nil, or the refusal. The ledger that stands now may be put aside only
-// after that.
-func WouldGrant(ctx context.Context, b Bucket, o Options) error {
-	_, err := Check(ctx, b, unwritten{}, o)
-	switch {
-	case errors.Is(err, errGranted):
-		return nil
-	case err == nil:
-		return errors.New("an empty ledger was granted a claim without writing it down")
-	}
-	return err
-}
-
-// unwritten is an empty ledger that stops the claim where it would be granted.
-type unwritten struct{}
-
-var errGranted = errors.New("granted")
-
-func (unwritten) Identity(context.Context) (ledger.Identity, error) {
-	return ledger.Identity{LedgerID: "unwritten"}, nil
-}
-func (unwritten) SetIdentity(context.Context, ledger.Identity) error { return errGranted }
-func (unwritten) Empty(context.Context) (bool, error)                { return true, nil }
-
-// Switch values. Unset counts as before, but never takes back an "after".
-const (
-	Unset  Switch = iota
-	Before        // --before-switch was typed
-	After         // S3_ENABLED=true or --after-switch
-)
 
 // Options are the instance's side of the claim.
 type Options struct {
@@ -105,33 +75,42 @@ var ErrNoDomain = errors.New("LOCAL_DOMAIN is not set")
 // first run also one LIST page, the mark and one probe. The error is a
 // [*RefusedError] where a person has to decide.
 func Check(ctx context.Context, b Bucket, l Ledger, o Options) (Claim, error) {
-	if o.Domain == "" {
-		return Claim{}, ErrNoDomain
-	}
 	if o.ProbeDelay == 0 {
 		o.ProbeDelay = DefaultProbeDelay
+	}
+	c, err := newClaimer(ctx, b, l, o)
+	if err != nil {
+		return Claim{}, err
+	}
+	if c.id.Endpoint != o.Endpoint {
+		c.id.Probed = false // another server may treat conditions otherwise
+	}
+	c.b = b
+	return c.claim(ctx)
+}
+
+type claimer struct {
+	doc  Reader
+	b    Bucket // nil where only [Look] looks
+	l    Ledger
+	o    Options
+	id   ledger.Identity
+	mark Mark
+	etag string
+}
+
+func newClaimer(ctx context.Context, doc Reader, l Ledger, o Options) (*claimer, error) {
+	if o.Domain == "" {
+		return nil, ErrNoDomain
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	id, err := l.Identity(ctx)
 	if err != nil {
-		return Claim{}, fmt.Errorf("read the ledger's identity: %w", err)
+		return nil, fmt.Errorf("read the ledger's identity: %w", err)
 	}
-	if id.Endpoint != o.Endpoint {
-		id.Probed = false // another server may treat conditions otherwise
-	}
-	c := &claimer{b: b, l: l, o: o, id: id}
-	return c.claim(ctx)
-}
-
-type claimer struct {
-	b    Bucket
-	l    Ledger
-	o    Options
-	id   ledger.Identity
-	mark Mark
-	etag string
+	return &claimer{doc: doc, l: l, o: o, id: id}, nil
 }
 
 func (c *claimer) claim(ctx context.Context) (Claim, error) {
@@ -164,7 +143,7 @@ func (c *claimer) claim(ctx context.Context) (Claim, error) {
 }
 
 func (c *claimer) read(ctx context.Context) error {
-	data, etag, err := c.b.GetDoc(ctx, MarkName)
+	data, etag, err := c.doc.GetDoc(ctx, MarkName)
 	if err != nil {
 		return fmt.Errorf("read the owner mark: %w", err)
 	}
@@ -186,16 +165,15 @@ func (c *claimer) first(ctx context.Context) error {
 		return err
 	}
 	if !empty {
-		return &RefusedError{
-			fmt.Sprintf("the ledger knows objects in bucket %s, but the bucket has no owner mark: it was emptied or replaced, or these are other settings", c.id.Bucket),
-			"check S3_BUCKET, S3_ENDPOINT and S3_KEY_PREFIX; for a new bucket type --new-bucket: it starts a ledger of its own",
-		}
+		return c.emptied()
 	}
 	objs, more, err := c.b.Page(ctx, 1000)
 	if err != nil {
 		return fmt.Errorf("look into the bucket: %w", err)
 	}
 	switch {
+	case len(objs) == 0 && !more && c.o.Join != "":
+		return c.nothingToJoin()
 	case len(objs) == 0 && !more:
 		return c.write(ctx)
 	case !onlyMastodon(objs):
@@ -243,10 +221,7 @@ func (c *claimer) put(ctx context.Context, ifMatch string) error {
 // present handles a bucket that has a mark.
 func (c *claimer) present(ctx context.Context) error {
 	if c.mark.Domain != c.o.Domain {
-		return &RefusedError{
-			fmt.Sprintf("bucket %s belongs to %s, not to %s", c.o.BucketName, c.mark.Domain, c.o.Domain),
-			"check S3_BUCKET and LOCAL_DOMAIN: these settings mix two instances",
-		}
+		return c.otherDomain()
 	}
 	empty, err := c.l.Empty(ctx)
 	if err != nil {
@@ -264,26 +239,13 @@ func (c *claimer) present(ctx context.Context) error {
 		}
 		return nil
 	case !empty && !known:
-		return &RefusedError{
-			fmt.Sprintf("the ledger belongs to bucket id %.8s…, but bucket %s has id %.8s…", c.id.BucketID, c.o.BucketName, c.mark.BucketID),
-			"check S3_BUCKET and S3_ENDPOINT; for another bucket type --new-bucket: it starts a ledger of its own",
-		}
+		return c.otherBucket()
 	case c.o.Join == c.mark.BucketID:
 		return c.join(ctx)
 	case c.o.Join != "":
 		return c.wrongJoin()
 	}
-	return &RefusedError{
-		fmt.Sprintf("bucket %s already belongs to %s, by another ledger: a second app host, a lost ledger, or a staging copy with production's settings", c.o.BucketName, c.mark.Domain),
-		"if this host may write to production's bucket, type --join " + c.mark.BucketID,
-	}
-}
-
-func (c *claimer) wrongJoin() error {
-	return &RefusedError{
-		fmt.Sprintf("--join %s does not name this bucket", c.o.Join),
-		fmt.Sprintf("bucket %s has id %s", c.o.BucketName, c.mark.BucketID),
-	}
+	return c.otherLedger()
 }
 
 func (c *claimer) join(ctx context.Context) error {
@@ -334,46 +296,6 @@ func (c *claimer) probe(ctx context.Context) error {
 
 // probes is how often the probe is repeated when its answer gets lost.
 const probes = 5
-
-func (c *claimer) careless() error {
-	return &RefusedError{
-		fmt.Sprintf("the server at %s ignores If-None-Match: it would overwrite existing objects", c.o.Endpoint),
-		"use Cloudflare R2, or another server that honours conditional writes",
-	}
-}
-
-// recordSwitch makes "after the switch" stick, in the ledger and in the mark,
-// so that a later run whose settings say nothing does not publish old files again.
-func (c *claimer) recordSwitch(ctx context.Context) (bool, error) {
-	was := c.mark.SwitchedAt != nil || !c.id.SwitchedAt.IsZero()
-	switch {
-	case c.o.Switch == Before && was:
-		c.mark.SwitchedAt, c.id.SwitchedAt = nil, time.Time{}
-	case c.o.Switch == After && (c.mark.SwitchedAt == nil || c.id.SwitchedAt.IsZero()):
-		c.setSwitched()
-	case was && (c.mark.SwitchedAt == nil || c.id.SwitchedAt.IsZero()):
-		c.setSwitched() // one side lost it
-	default:
-		return was, nil
-	}
-	// The ledger first: if the mark can't be written, this host at least remembers.
-	if err := c.remember(ctx); err != nil {
-		return false, err
-	}
-	return c.o.Switch != Before, c.put(ctx, c.etag)
-}
-
-func (c *claimer) setSwitched() {
-	at := c.id.SwitchedAt
-	if c.mark.SwitchedAt != nil {
-		at = *c.mark.SwitchedAt
-	}
-	if at.IsZero() {
-		at = time.Now().UTC().Truncate(time.Second)
-		c.o.Log.Info("Mastodon writes to the bucket from now on: older files on disk are history", "switched_at", at)
-	}
-	c.id.SwitchedAt, c.mark.SwitchedAt = at, &at
-}
 
 // remember commits what the ledger must know, if anything changed.
 func (c *claimer) remember(ctx context.Context) error {

@@ -98,6 +98,8 @@ func TestTable(t *testing.T) {
 		joined  bool
 	}{
 		{name: "empty ledger, empty bucket"},
+		{name: "empty bucket, joined by name", edit: func(o *owner.Options) { o.Join = "bkt" }, refused: "nothing to join", hint: "leave --join out"},
+		{name: "empty bucket, joined by id", edit: func(o *owner.Options) { o.Join = "bid" }, refused: "nothing to join", hint: "S3_KEY_PREFIX"},
 		{name: "own mark", m: memory{doc: mark("a.example", "me"), rows: true, id: ledger.Identity{BucketID: "bid", Probed: true}}},
 		{name: "own mark after a kill before the probe", m: memory{doc: mark("a.example", "me"), id: ledger.Identity{BucketID: "bid"}}},
 		{name: "no mark, Mastodon keys", m: memory{objects: []r2.Object{avatar}}, refused: "already holds", hint: "--join bkt"},
