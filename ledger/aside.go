@@ -7,34 +7,166 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"example.org/mediamove/media"
 )
 
-// SetAside renames the ledger in dir, so that the next [Open] makes a new one.
-// The old one stays beside it and can be put back by hand. A running writer keeps
-// it from happening: [ErrLocked]. No ledger is fine.
-func SetAside(ctx context.Context, dir string, now time.Time) error {
-	if _, err := os.Stat(folder(dir).file()); errors.Is(err, fs.ErrNotExist) {
-		return nil
+// SetAside puts the ledger in dir aside and an empty one in its place, in one step:
+// there is no instant without a ledger, and none with one that forgot the switch. Of
+// all that the old one knew, the new one knows [Identity.SwitchedAt], because without
+// it old files would be published again. The old one stays beside it and can be put
+// back by hand. No ledger is fine.
+//
+// Errors to tell apart: [ErrLocked] (another process writes, or reads for longer than
+// ten seconds), [ErrNewer], [ErrCorrupt], [ErrFull]. After an error the old one is
+// still in place.
+func SetAside(ctx context.Context, dir string, now time.Time) (err error) {
+	d := folder(dir)
+	if err := d.exists(); err != nil {
+		if errors.Is(err, ErrNoLedger) {
+			return nil
+		}
+		return err
 	}
-	l, err := Open(ctx, dir, Options{})
+	if err := assertVersion(); err != nil {
+		return err
+	}
+	lock, err := d.lock()
 	if err != nil {
 		return err
 	}
-	// Closing moves everything into the one file; the rename follows at once.
-	if err := l.Close(); err != nil {
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	old, err := d.fold(ctx)
+	if err != nil {
 		return err
 	}
-	old := folder(dir).file()
-	name := fmt.Sprintf("%s.%s.aside", old, now.UTC().Format("20060102T150405.000"))
-	if err := os.Rename(old, name); err != nil {
-		return fmt.Errorf("put the ledger aside: %w", err)
+	next := d.file() + ".new"
+	if err := d.makeNext(ctx, next, old.SwitchedAt); err != nil {
+		return err
 	}
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := os.Remove(old + suffix); err != nil && !os.IsNotExist(err) {
-			return fmt.Errorf("put the ledger aside: %w", err)
+	name := fmt.Sprintf("%s.%s.aside", d.file(), now.UTC().Format("20060102T150405.000"))
+	return failed("put the ledger aside", d.exchange(next, name))
+}
+
+// fold moves the WAL into the one file, and says whose ledger it is.
+func (d folder) fold(ctx context.Context) (id Identity, err error) {
+	s, err := openSession(ctx, d.file())
+	if err != nil {
+		return id, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	steps, err := fs.Glob(embedded(), "*.sql")
+	if err != nil {
+		return id, fmt.Errorf("open ledger: %w", err)
+	}
+	have, err := userVersion(ctx, s.conn)
+	if err != nil {
+		return id, err
+	}
+	if have > len(steps) {
+		return id, fmt.Errorf("open ledger: %w: its version is %d, this program knows %d", ErrNewer, have, len(steps))
+	}
+	if err := readMeta(ctx, s.conn, metaIdentity, &id); err != nil {
+		return id, err
+	}
+	return id, s.foldWAL(ctx)
+}
+
+func (s *session) foldWAL(ctx context.Context) error {
+	var busy, log, done int
+	if err := s.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done); err != nil {
+		return failed("put the ledger aside", err)
+	}
+	if busy != 0 {
+		return fmt.Errorf("put the ledger aside: another process reads it: %w", ErrLocked)
+	}
+	return nil
+}
+
+// makeNext makes the ledger that will take the place, whole in one file.
+func (d folder) makeNext(ctx context.Context, name string, switched time.Time) (err error) {
+	if err := remove(name, name+"-wal", name+"-shm"); err != nil { // a killed run's
+		return failed("make ledger", err)
+	}
+	f, err := createPrivate(name)
+	if err != nil {
+		return failed("make ledger", err)
+	}
+	if err := f.Close(); err != nil {
+		return failed("make ledger", err)
+	}
+	s, err := openSession(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := migrate(ctx, s.conn, d, embedded()); err != nil {
+		return err
+	}
+	var id Identity
+	if err := readMeta(ctx, s.conn, metaIdentity, &id); err != nil {
+		return err
+	}
+	id.SwitchedAt = switched
+	if err := s.setJSON(metaIdentity, id); err != nil {
+		return failed("make ledger", err)
+	}
+	return s.foldWAL(ctx)
+}
+
+// exchange gives the ledger a second name and then its first one to the next. A kill
+// in between leaves the second name behind; the next exchange removes it.
+func (d folder) exchange(next, aside string) error {
+	if err := d.dropSecondNames(); err != nil {
+		return err
+	}
+	// The WAL is empty. It must not be taken for the next one's.
+	if err := remove(d.file()+"-wal", d.file()+"-shm"); err != nil {
+		return err
+	}
+	if err := os.Link(d.file(), aside); err != nil {
+		return err
+	}
+	if err := syncDir(string(d)); err != nil {
+		return err
+	}
+	if err := os.Rename(next, d.file()); err != nil {
+		return err
+	}
+	return syncDir(string(d))
+}
+
+func (d folder) dropSecondNames() error {
+	ours, err := os.Lstat(d.file())
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(string(d))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".aside") {
+			continue
+		}
+		info, err := e.Info()
+		if err == nil && os.SameFile(ours, info) {
+			err = os.Remove(filepath.Join(string(d), e.Name()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func remove(names ...string) error {
+	for _, name := range names {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
 	return nil

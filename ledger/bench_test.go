@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -149,4 +151,51 @@ func BenchmarkRead(b *testing.B) {
 			})
 		}
 	})
+}
+
+// BenchmarkScratch adds a disk and half a ledger in no order, and reads all
+// back in order. The memory is what Go took from the system for it.
+func BenchmarkScratch(b *testing.B) {
+	for _, rows := range sizes {
+		b.Run(strconv.Itoa(rows), func(b *testing.B) {
+			rnd := rand.New(rand.NewPCG(1, 2))
+			order := rnd.Perm(rows)
+			all := entries(1000)
+			before := taken()
+			for b.Loop() {
+				s, err := NewScratch(b.Context(), b.TempDir())
+				must(b, err)
+				perRow(b, rows, func() { sortAll(b, s, order, all) })
+				must(b, s.Close())
+			}
+			b.ReportMetric(float64(taken()-before)/(1<<20), "MiB")
+		})
+	}
+}
+
+func taken() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Sys
+}
+
+func sortAll(b *testing.B, s *Scratch, order []int, all []Entry) {
+	key := make([]byte, 0, 200)
+	for _, n := range order {
+		e := &all[n%len(all)]
+		id := 114_000_000_000_000_000 + n*7919
+		key = fmt.Appendf(key[:0], "media_attachments/files/%018d", id)
+		key = append(key, e.File.Key[len(key):]...)
+		f := e.File
+		f.Key = media.Key(key)
+		must(b, s.Add(b.Context(), Loose{Side: OnDisk, Key: f.Key, File: f}))
+	}
+	n := int64(0)
+	for _, err := range s.Sorted(b.Context()) {
+		must(b, err)
+		n++
+	}
+	if n != s.Len() {
+		b.Fatal(n)
+	}
 }

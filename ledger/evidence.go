@@ -25,18 +25,19 @@ type Evidence struct {
 	Level  Level
 	Op     costs.Op // the request that proved it
 	Detail string
+	ETag   string // of the object that was proven, without quotes; empty in rows of before version 3
 	Run    int64
 	At     time.Time
 }
 
-const evidenceColumns = `key, level, op, detail, run, at_ns`
+const evidenceColumns = `key, level, op, detail, etag, run, at_ns`
 
 // AddEvidence records a proof; none is ever changed or dropped. Durability
 // and errors are as for [Ledger.Store].
 func (l *Ledger) AddEvidence(ctx context.Context, e Evidence) error {
 	return l.queue(ctx, func(s *session) error {
 		_, err := s.prove.ExecContext(context.Background(),
-			[]byte(e.Key), int64(e.Level), e.Op.String(), e.Detail, e.Run, nanos(e.At))
+			[]byte(e.Key), int64(e.Level), e.Op.String(), e.Detail, e.ETag, e.Run, nanos(e.At))
 		return err
 	})
 }
@@ -53,7 +54,7 @@ func scanEvidence(r row) (Evidence, error) {
 	var key []byte
 	var op string
 	var at int64
-	err := r.Scan(&key, &e.Level, &op, &e.Detail, &e.Run, &at)
+	err := r.Scan(&key, &e.Level, &op, &e.Detail, &e.ETag, &e.Run, &at)
 	e.Key, e.At = media.Key(key), instant(at)
 	e.Op, _ = costs.ParseOp(op)
 	return e, err

@@ -14,11 +14,16 @@
 //	object    one row per key known to be in the bucket: the file as lstat saw
 //	          it, MD5, SHA-256, ETag, part size, whose PUT it was, run and time
 //	finding   one row per key that was not moved, or that a person should see
-//	evidence  later proofs (listed, read back); rows are only ever added
+//	evidence  later proofs (read back) of single objects; rows are only ever added
+//	pass      one row per whole listing: proof of every object it doesn't doubt
+//	doubt     what verifies found wrong about a key, one row per unbroken row of runs
 //	run       one row per run, with its end if it came to one
 //	usage     requests by run, day (UTC) and operation
 //	upload    multipart uploads that were begun and not ended
+//	listed    what the bucket held when the ledger joined it; empty otherwise
 //	meta      whose ledger it is, the last whole walk, how it was closed
+//
+// A [Scratch] is a file of its own beside them, without a name.
 //
 // Keys are BLOBs: a name may be any bytes. Times are nanoseconds since 1970,
 // 0 for none. What is stored may grow in later versions and never changes its

@@ -14,6 +14,8 @@ type ListedObject struct {
 	Key  media.Key
 	Size int64  // bytes
 	ETag string // without quotes
+	// LastModified is zero where it isn't kept, as by [Ledger.AddListed].
+	LastModified time.Time
 }
 
 // A ListingState says how far a joining ledger came with listing its bucket.

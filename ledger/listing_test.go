@@ -26,13 +26,13 @@ func TestListing(t *testing.T) {
 	state(NoListing)
 	must(t, l.DropListing(ctx))
 	must(t, l.StartListing(ctx))
-	must(t, l.AddListed(ctx, []ListedObject{{"old", 1, "x"}}))
+	must(t, l.AddListed(ctx, []ListedObject{{Key: "old", Size: 1, ETag: "x"}}))
 	state(ListingBegun)
 
 	must(t, l.StartListing(ctx))
 	objs := make([]ListedObject, 1000)
 	for i := range objs {
-		objs[i] = ListedObject{media.Key(fmt.Sprintf("accounts/avatars/%09d\xff", i)), int64(i), fmt.Sprintf("%032x", i)}
+		objs[i] = ListedObject{Key: media.Key(fmt.Sprintf("accounts/avatars/%09d\xff", i)), Size: int64(i), ETag: fmt.Sprintf("%032x", i)}
 	}
 	must(t, l.AddListed(ctx, objs))
 	must(t, l.AddListed(ctx, nil))

@@ -24,11 +24,14 @@ import (
 const childEnv = "LEDGER_TEST_CHILD"
 
 var children = map[string]func() error{
-	"hold":  holdLock,
-	"store": storeUntilKilled,
-	"modes": printModes,
-	"full":  fillDisk,
-	"ro":    openReadOnlyFolder,
+	"hold":         holdLock,
+	"store":        storeUntilKilled,
+	"modes":        printModes,
+	"full":         fillDisk,
+	"scratch":      addUntilKilled,
+	"scratch full": fillScratch,
+	"ro":           openReadOnlyFolder,
+	"aside":        setAsideUntilKilled,
 }
 
 func TestMain(m *testing.M) {

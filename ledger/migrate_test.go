@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
+
+	"example.org/mediamove/costs"
 )
 
 // raw opens the file as any SQLite program would.
@@ -44,19 +47,64 @@ func TestSchema(t *testing.T) {
 	golden(t, "testdata/schema.sql", []byte(strings.Join(parts, ";\n\n")+";\n"))
 }
 
-// TestVersion1 reads a ledger as version 1 left it. The file stays as it is
-// when later versions come.
-func TestVersion1(t *testing.T) {
+// TestOldVersions reads ledgers as earlier versions left them. The files stay as
+// they are when later versions come.
+func TestOldVersions(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/version1.sql")
-	must(t, err)
-	dir := plant(t, string(text))
-	var got bytes.Buffer
-	for _, l := range []*Ledger{mustOpen(t, dir), mustOpenReader(t, dir)} {
-		got.Reset()
-		dump(t, &got, l)
-		golden(t, "testdata/version1.txt", got.Bytes())
+	for _, name := range []string{"version1", "version3"} {
+		text, err := os.ReadFile("testdata/" + name + ".sql")
+		must(t, err)
+		dir := plant(t, string(text))
+		var got bytes.Buffer
+		for _, l := range []*Ledger{mustOpen(t, dir), mustOpenReader(t, dir)} {
+			got.Reset()
+			dump(t, &got, l)
+			golden(t, "testdata/"+name+".txt", got.Bytes())
+		}
 	}
+}
+
+// TestVersion2 had listings and proofs, but no ETag beside a proof: those are
+// kept, for good, and are proofs of nothing that is there now.
+func TestVersion2(t *testing.T) {
+	t.Parallel()
+	first, err := os.ReadFile("testdata/version1.sql")
+	must(t, err)
+	second, err := fs.ReadFile(embedded(), "0002_listing.sql")
+	must(t, err)
+	key := fmt.Sprintf("x'%x'", string(sample(1).File.Key))
+	dir := plant(t, string(first)+string(second)+`
+		INSERT INTO listed VALUES (x'61ff', 5, 'e');
+		INSERT INTO evidence (key, level, op, detail, run, at_ns) VALUES (`+key+`, 3, 'GetObject', 'd', 9, 1);
+		PRAGMA user_version = 2`)
+	l := mustOpen(t, dir)
+	ctx := t.Context()
+	o, ok, err := l.Listed(ctx, "a\xff")
+	must(t, err)
+	equal(t, []any{o, ok}, []any{ListedObject{Key: "a\xff", Size: 5, ETag: "e"}, true})
+	got, err := l.Evidence(ctx, sample(1).File.Key)
+	must(t, err)
+	equal(t, got, []Evidence{{Key: sample(1).File.Key, Level: ReadBack, Op: costs.GetObject, Detail: "d", Run: 9, At: time.Unix(0, 1).UTC()}})
+	st, err := l.Standing(ctx, sample(1).File.Key)
+	must(t, err)
+	equal(t, st.Level, Acknowledged)
+	for _, q := range []string{"DELETE FROM evidence", "UPDATE evidence SET etag = 'e'"} {
+		if err := l.wait(ctx, func(s *session) error { return s.exec(q) }); err == nil {
+			t.Errorf("%q worked", q)
+		}
+	}
+	equal(t, rows(t, mustOpen(t, restore(t, dir))), rows(t, l))
+}
+
+// restore puts the copy that was made before the migration into a folder.
+func restore(t *testing.T, dir string) (back string) {
+	t.Helper()
+	asides, err := filepath.Glob(filepath.Join(dir, "ledger.db.before-v*"))
+	must(t, err)
+	equal(t, len(asides), 1)
+	back = t.TempDir()
+	must(t, os.Rename(asides[0], filepath.Join(back, "ledger.db")))
+	return back
 }
 
 // dump writes everything that the exported methods read.
@@ -85,6 +133,34 @@ func dump(t *testing.T, out *bytes.Buffer, l *Ledger) {
 	for _, f := range all(t, l.Findings(ctx)) {
 		fmt.Fprintf(out, "finding %+q\n", fmt.Sprint(f))
 	}
+	dumpVerify(t, out, l)
+}
+
+// dumpVerify writes what a verify has left, if there was one.
+func dumpVerify(t *testing.T, out *bytes.Buffer, l *Ledger) {
+	t.Helper()
+	ctx := t.Context()
+	p, err := l.LastPass(ctx)
+	if errors.Is(err, ErrUnknown) {
+		return
+	}
+	must(t, err)
+	fmt.Fprintf(out, "pass %+v\n", p)
+	for run := range p.Run {
+		for _, d := range all(t, l.Doubts(ctx, run+1)) {
+			fmt.Fprintf(out, "doubt of run %d %+q\n", run+1, fmt.Sprintf("%+v", d))
+		}
+	}
+	for _, e := range all(t, l.Entries(ctx)) {
+		st, err1 := l.Standing(ctx, e.File.Key)
+		evidence, err2 := l.Evidence(ctx, e.File.Key)
+		must(t, errors.Join(err1, err2))
+		fmt.Fprintf(out, "standing %+q %+v %+v\n", e.File.Key, st, evidence)
+	}
+	proofs, err1 := l.Proofs(ctx)
+	rotation, err2 := l.Rotation(ctx, "30")
+	must(t, errors.Join(err1, err2))
+	fmt.Fprintf(out, "proofs %+v\nrotation %+v\n", proofs, rotation)
 }
 
 // nextVersion is this program's migrations and one more.
@@ -130,13 +206,10 @@ func TestMigrate(t *testing.T) {
 	_, err = OpenReader(t.Context(), dir)
 	wantIs(t, err, ErrNewer)
 
-	aside := filepath.Join(dir, "ledger.db.before-v3")
-	info, err := os.Stat(aside)
+	info, err := os.Stat(filepath.Join(dir, "ledger.db.before-v4"))
 	must(t, err)
 	equal(t, info.Mode().Perm(), os.FileMode(0o600))
-	back := t.TempDir()
-	must(t, os.Rename(aside, filepath.Join(back, "ledger.db")))
-	equal(t, rows(t, mustOpen(t, back)), 300)
+	equal(t, rows(t, mustOpen(t, restore(t, dir))), 300)
 }
 
 // TestMigrateFails: a step that fails leaves the version and the rows alone.
@@ -157,8 +230,8 @@ func TestMigrationsAreNumbered(t *testing.T) {
 	dir := t.TempDir()
 	mustClose(t, mustOpen(t, dir))
 	from := nextVersion(t, "")
-	from["0004_later.sql"] = from["0003_next.sql"]
-	delete(from, "0003_next.sql")
+	from["0005_later.sql"] = from["0004_next.sql"]
+	delete(from, "0004_next.sql")
 	if err := migrateWith(t, dir, from); err == nil || !strings.Contains(err.Error(), "out of order") {
 		t.Errorf("got %v", err)
 	}
@@ -175,7 +248,7 @@ func TestOlderReader(t *testing.T) {
 
 func TestNewerIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, version := range []int{3, 99} {
+	for _, version := range []int{4, 99} {
 		dir := plant(t, fmt.Sprintf("PRAGMA user_version = %d; CREATE TABLE object (x)", version))
 		before, err := os.ReadFile(filepath.Join(dir, "ledger.db"))
 		must(t, err)

@@ -137,6 +137,18 @@ func (l *Ledger) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 	}.read(ctx, l.read)
 }
 
+// EntriesBelow yields the objects whose keys begin with folder and a slash,
+// like [Ledger.Entries]. "0" is the byte after "/".
+func (l *Ledger) EntriesBelow(ctx context.Context, folder string) iter.Seq2[Entry, error] {
+	return pages[Entry]{
+		query: "SELECT " + entryColumns + " FROM object WHERE key > ?1 AND key < ?3 ORDER BY key LIMIT ?2",
+		scan:  scanEntry,
+		key:   func(e Entry) media.Key { return e.File.Key },
+		from:  media.Key(folder + "/"),
+		args:  []any{[]byte(folder + "0")},
+	}.read(ctx, l.read)
+}
+
 // Empty reports whether no object is recorded.
 func (l *Ledger) Empty(ctx context.Context) (bool, error) {
 	var some bool

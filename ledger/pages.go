@@ -23,14 +23,15 @@ type pages[T any] struct {
 	query string
 	scan  func(row) (T, error)
 	key   func(T) media.Key
-	args  []any // the other parameters
+	from  media.Key // the first page begins here
+	args  []any     // the other parameters
 }
 
 const pageRows = 500
 
 func (p pages[T]) read(ctx context.Context, db rowsQueryer) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		last, query := []byte{}, strings.Replace(p.query, "key > ?", "key >= ?", 1) // a finding about the root has the key ""
+		last, query := []byte(p.from), strings.Replace(p.query, "key > ?", "key >= ?", 1) // a finding about the root has the key ""
 		for {
 			page, err := collect(ctx, db, query, p.scan, append([]any{last, pageRows}, p.args...))
 			if err != nil {

@@ -20,6 +20,7 @@ const (
 	New     State = iota // no object of this key is recorded
 	Same                 // recorded, with the same size, mtime and inode
 	Touched              // recorded, but size, mtime or inode differ
+	Lost                 // recorded, but a verify found it missing or different in the bucket
 )
 
 // A Candidate is a file with its state.
@@ -27,6 +28,7 @@ type Candidate struct {
 	File  media.File
 	State State
 	Entry *Entry // what is recorded of a Touched file, else nil
+	Seen  string // ETag that a verify saw in place of a Lost one; "" if it saw nothing
 }
 
 const (

@@ -90,6 +90,21 @@ func (l *Ledger) Runs(ctx context.Context, last int) ([]Run, error) {
 	return runs, nil
 }
 
+// Latest returns the last run of command, or [ErrUnknown].
+func (l *Ledger) Latest(ctx context.Context, command string) (Run, error) {
+	const query = `SELECT id, command, began_ns, interrupted, coalesce(ended_ns, 0), exit_code, complete, counts, bytes
+		FROM run WHERE command = ? ORDER BY id DESC LIMIT 1`
+	runs, err := collect(ctx, l.read, query, scanRun, []any{command})
+	switch {
+	case err != nil:
+		return Run{}, failed("read ledger", err)
+	case len(runs) == 0:
+		return Run{}, fmt.Errorf("run of %s: %w", command, ErrUnknown)
+	}
+	runs[0].Usage, err = sumUsage(ctx, l.read, "run = ?", runs[0].ID)
+	return runs[0], err
+}
+
 func scanRun(r row) (Run, error) {
 	var v Run
 	var began, ended int64

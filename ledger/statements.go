@@ -16,7 +16,9 @@ func (s *session) prepare(ctx context.Context) error {
 		&s.store:  "REPLACE INTO object (" + entryColumns + ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
 		&s.clear:  "DELETE FROM finding WHERE key = ?",
 		&s.note:   "REPLACE INTO finding (" + findingColumns + ") VALUES (?,?,?,?,?,?,?)",
-		&s.prove:  "INSERT INTO evidence (" + evidenceColumns + ") VALUES (?,?,?,?,?,?)",
+		&s.prove:  "INSERT INTO evidence (" + evidenceColumns + ") VALUES (?,?,?,?,?,?,?)",
+		&s.extend: extendDoubt,
+		&s.doubt:  insertDoubt,
 	} {
 		stmt, err := s.conn.PrepareContext(ctx, query) //nolint:sqlclosecheck // session.Close does
 		if err == nil {

@@ -2,6 +2,19 @@ CREATE INDEX evidence_key ON evidence (key);
 
 CREATE INDEX usage_day ON usage (day);
 
+CREATE TABLE doubt (
+	key       BLOB NOT NULL,
+	verdict   TEXT NOT NULL,
+	since_run INTEGER NOT NULL,
+	last_run  INTEGER NOT NULL,
+	cause     TEXT NOT NULL,
+	detail    TEXT NOT NULL,
+	size      INTEGER NOT NULL,
+	etag      TEXT NOT NULL, -- '': nothing was seen
+	at_ns     INTEGER NOT NULL,
+	PRIMARY KEY (key, verdict, since_run)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE evidence (
 	id     INTEGER PRIMARY KEY,
 	key    BLOB NOT NULL,
@@ -10,7 +23,7 @@ CREATE TABLE evidence (
 	detail TEXT NOT NULL,
 	run    INTEGER NOT NULL,
 	at_ns  INTEGER NOT NULL
-) STRICT;
+, etag TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE TABLE finding (
 	key    BLOB NOT NULL PRIMARY KEY,
@@ -48,6 +61,17 @@ CREATE TABLE object (
 	run       INTEGER NOT NULL,
 	at_ns     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pass (
+	run      INTEGER PRIMARY KEY,
+	began_ns INTEGER NOT NULL,
+	ended_ns INTEGER NOT NULL,
+	walked   INTEGER NOT NULL, -- the disk was compared too
+	switched INTEGER NOT NULL, -- after the switch
+	listed   INTEGER NOT NULL,
+	same     INTEGER NOT NULL,
+	bytes    INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE run (
 	id          INTEGER PRIMARY KEY AUTOINCREMENT, -- an id is never given twice
