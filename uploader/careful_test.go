@@ -50,7 +50,7 @@ func TestHiddenWhileItWaits(t *testing.T) {
 			root := filepath.Join(t.TempDir(), "system")
 			synctest.Test(t, func(t *testing.T) {
 				g := newRig(t, fixtures.Options{Fault: func(r fixtures.Request) fixtures.Fault {
-					if r.Attempt == 1 {
+					if r.Op == costs.PutObject && r.Attempt == 1 {
 						if err := act(filepath.Join(root, photo)); err != nil {
 							t.Error(err)
 						}

@@ -49,7 +49,7 @@ func (p Policy) decide(c ledger.Candidate, joining bool) verdict {
 	switch {
 	case f.Key.Private():
 		return hold
-	case f.Hidden() && c.State != ledger.New:
+	case f.Hidden() && public(c):
 		return expose
 	case f.Hidden():
 		return hold
@@ -57,12 +57,21 @@ func (p Policy) decide(c ledger.Candidate, joining bool) verdict {
 		return present
 	case c.State == ledger.Touched:
 		return recheck
+	case c.State == ledger.Lost && p.Switched: // deleted by its owner, most likely
+		return leave
+	case c.State == ledger.Lost:
+		return send
 	case p.Switched && joining: // adopts only, whatever the mtime
 		return adopt
 	case p.Switched && !p.newSince(f.ModTime):
 		return leave
 	}
 	return send
+}
+
+// public reports whether an object of this key is in the bucket, as far as is known.
+func public(c ledger.Candidate) bool {
+	return c.State != ledger.New && (c.State != ledger.Lost || c.Seen != "")
 }
 
 // newSince reports whether a file appeared after this ledger had seen everything.
@@ -77,7 +86,10 @@ func (p Policy) fresh(mtime, now time.Time) bool {
 }
 
 // whyLeft says in words why a file stays on disk after the switch.
-func (p Policy) whyLeft() string {
+func (p Policy) whyLeft(s ledger.State) string {
+	if s == ledger.Lost {
+		return "after the switch: missing, or deleted by Mastodon"
+	}
 	if p.LastWalk.IsZero() {
 		return "after the switch, and no whole walk before it"
 	}

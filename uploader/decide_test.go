@@ -19,6 +19,7 @@ func TestDecide(t *testing.T) {
 		key      media.Key
 		mode     uint32
 		state    ledger.State
+		seen     string
 		mtime    time.Time
 		switched bool
 		noWalk   bool
@@ -44,6 +45,16 @@ func TestDecide(t *testing.T) {
 		{name: "after the switch: hidden stays held", switched: true, mode: 0o600, mtime: newer, state: ledger.New, want: hold},
 		{name: "after the switch, joining", switched: true, noWalk: true, joining: true, mtime: newer, state: ledger.New, want: adopt},
 		{name: "joining before the switch", joining: true, state: ledger.New, want: send},
+		{name: "missing in the bucket", state: ledger.Lost, want: send},
+		{name: "missing in the bucket, joining", joining: true, state: ledger.Lost, want: send},
+		{name: "missing in the bucket, hidden on disk", mode: 0o600, state: ledger.Lost, want: hold},
+		{name: "different in the bucket", state: ledger.Lost, seen: "etag", want: send},
+		{name: "different in the bucket, hidden on disk", mode: 0o600, state: ledger.Lost, seen: "etag", want: expose},
+		{name: "missing in the bucket, private", key: private, state: ledger.Lost, want: hold},
+		{name: "missing after the switch", switched: true, mtime: older, state: ledger.Lost, want: leave},
+		{name: "missing after the switch, however new the file", switched: true, mtime: newer, state: ledger.Lost, want: leave},
+		{name: "different after the switch", switched: true, mtime: newer, state: ledger.Lost, seen: "etag", want: leave},
+		{name: "missing after the switch, joining", switched: true, joining: true, mtime: newer, state: ledger.Lost, want: leave},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -53,7 +64,7 @@ func TestDecide(t *testing.T) {
 			if !tt.noWalk {
 				p.LastWalk = walk
 			}
-			c := ledger.Candidate{State: tt.state}
+			c := ledger.Candidate{State: tt.state, Seen: tt.seen}
 			c.File = media.File{Key: key, Mode: 0o644, ModTime: tt.mtime}
 			if tt.key != "" {
 				c.File.Key = tt.key

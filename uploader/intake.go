@@ -145,14 +145,14 @@ func (u *Uploader) decided(ctx context.Context, c ledger.Candidate) error {
 	case expose:
 		return u.record(ctx, *u.exposedFile(f))
 	case leave:
-		return u.record(ctx, outcome{kind: left, file: f, cause: u.Policy.whyLeft()})
+		return u.record(ctx, outcome{kind: left, file: f, cause: u.Policy.whyLeft(c.State)})
 	}
-	if c.State == ledger.New && u.Gone[f.Key] {
+	if c.State != ledger.Touched && u.Gone[f.Key] {
 		return u.record(ctx, outcome{kind: conflict, file: f, cause: causeGone, detail: "an earlier run found it deleted by somebody else; not sent again"})
 	}
 	u.toSend.Add(1)
 	u.toSendBytes.Add(f.Size)
-	return u.queue.push(item{f, c.State})
+	return u.queue.push(itemOf(c))
 }
 
 // held holds a file back. While joining, the listing may show that somebody else

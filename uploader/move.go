@@ -46,12 +46,12 @@ func (u *Uploader) move(ctx context.Context, it item, maySettle bool) error {
 	case over(ctx):
 		return nil // interrupted is not failed
 	case errors.Is(err, fs.ErrNotExist):
-		o = &outcome{kind: vanished, file: it.file, cause: "gone before it could be read"}
+		o = &outcome{kind: vanished, file: it.file, cause: whyVanished(it.state)}
 	case errors.Is(err, errMoved) && maySettle:
 		return u.settle.push(it)
 	case errors.Is(err, errHidden):
 		o = &outcome{kind: heldBack, file: it.file, cause: "hidden by its mode"}
-		if it.state != ledger.New {
+		if public(it.candidate(it.file)) {
 			o = u.exposedFile(it.file)
 		}
 	default:
@@ -96,16 +96,31 @@ func (u *Uploader) try(ctx context.Context, it item, maySettle bool) (*outcome, 
 		return &outcome{kind: failed, file: now, cause: "its name can't be a key: " + e.Reason, detail: e.Error()}, nil
 	}
 	if u.Policy.fresh(now.ModTime, time.Now()) && maySettle {
-		return nil, u.settle.push(item{now, it.state})
+		it.file = now
+		return nil, u.settle.push(it)
 	}
 	c, err := u.load(ctx, file, now)
 	if err != nil {
 		return nil, err
 	}
 	defer c.release()
+	o, err := u.place(ctx, c, it)
+	if err == nil && o.entry != nil && errors.Is(c.mayBeSent(), errHidden) {
+		// Hidden while it was on its way: the object is there, and is told at once.
+		entry := o.entry
+		o = u.exposedFile(c.file)
+		o.entry = entry
+	}
+	return o, err
+}
+
+// place finds out what is to be done with a file's bytes, and does it.
+func (u *Uploader) place(ctx context.Context, c *content, it item) (*outcome, error) {
 	switch {
 	case it.state == ledger.Touched:
 		return u.touched(ctx, c)
+	case it.state == ledger.Lost:
+		return u.restore(ctx, c, it.seen)
 	case u.Listing != nil:
 		return u.join(ctx, c)
 	}
@@ -115,13 +130,13 @@ func (u *Uploader) try(ctx context.Context, it item, maySettle bool) (*outcome, 
 // again decides anew on what the open file says: its mode and its mtime may be
 // others than those the walk saw. nil lets it go on.
 func (u *Uploader) again(now media.File, it item) *outcome {
-	switch u.Policy.decide(ledger.Candidate{File: now, State: it.state}, u.Listing != nil) {
+	switch u.Policy.decide(it.candidate(now), u.Listing != nil) {
 	case hold:
 		return &outcome{kind: heldBack, file: now, cause: whyHeld(now)}
 	case expose:
 		return u.exposedFile(now)
 	case leave:
-		return &outcome{kind: left, file: now, cause: u.Policy.whyLeft()}
+		return &outcome{kind: left, file: now, cause: u.Policy.whyLeft(it.state)}
 	}
 	return nil
 }
@@ -158,11 +173,6 @@ func (u *Uploader) put(ctx context.Context, c *content, ifMatch string) (*outcom
 	o := u.proven(c, moved, ledger.Put, stored.ETag)
 	if ifMatch != "" {
 		o.kind = replaced
-	}
-	if errors.Is(c.mayBeSent(), errHidden) {
-		// Hidden while it was on its way: the object is there, and is told at once.
-		o = u.exposedFile(c.file)
-		o.entry = u.proven(c, moved, ledger.Put, stored.ETag).entry
 	}
 	return o, nil
 }
@@ -201,7 +211,7 @@ func (u *Uploader) touched(ctx context.Context, c *content) (*outcome, error) {
 	}
 	if old.File.Size == c.file.Size && old.SHA256 == c.sums.sha256 {
 		// Same bytes under another mtime or inode: the evidence is renewed.
-		old.File, old.Run = c.file, u.Policy.Run
+		old.File = c.file // not old.Run: nobody has asked the bucket anew
 		return &outcome{kind: known, file: c.file, entry: &old}, nil
 	}
 	switch {

@@ -21,18 +21,20 @@ import (
 // A rig is everything a sync needs: a tree, a ledger, and the stand-in for R2
 // behind the real client.
 type rig struct {
-	t      *testing.T
-	root   string
-	state  string
-	remote *fixtures.Bucket
-	meter  *costs.Meter
-	policy func(*Policy)
-	plain  bool // in a bubble
-	join   bool
-	retry  bool
-	gone   map[media.Key]bool
-	disk   func(Disk) Disk // wraps the tree
-	files  func(context.Context, *scanner.Tree) iter.Seq2[media.File, error]
+	t          *testing.T
+	root       string
+	state      string
+	remote     *fixtures.Bucket
+	meter      *costs.Meter
+	policy     func(*Policy)
+	plain      bool // in a bubble
+	join       bool
+	retry      bool
+	gone       map[media.Key]bool
+	disk       func(Disk) Disk // wraps the tree
+	files      func(context.Context, *scanner.Tree) iter.Seq2[media.File, error]
+	bucketHook func(Bucket) Bucket
+	lost       []ledger.Doubt // restore these instead of walking
 
 	last *Uploader
 }
@@ -104,12 +106,16 @@ func (g *rig) run(ctx context.Context) (c Counts, whole bool, err error) {
 	if g.files != nil {
 		files = g.files(ctx, tree)
 	}
-	err = u.Run(ctx, led.Pending(ctx, files))
+	candidates := led.Pending(ctx, files)
+	if g.lost != nil {
+		candidates = Lost(ctx, seq(g.lost), u.Disk)
+	}
+	err = u.Run(ctx, candidates)
 	whole, tops := u.Walk()
 	if ferr := led.Flush(context.WithoutCancel(ctx)); ferr != nil {
 		err = errors.Join(err, ferr)
 	}
-	if whole && err == nil {
+	if whole && err == nil && g.lost == nil {
 		err = led.SetWalk(ctx, ledger.Walk{Began: began, Run: number, Classes: tops})
 	}
 	return u.Stats().Counts, whole, err
@@ -129,6 +135,9 @@ func (g *rig) options(ctx context.Context, tree *scanner.Tree, led *ledger.Ledge
 	if g.disk != nil {
 		o.Disk = g.disk(tree)
 	}
+	if g.bucketHook != nil {
+		o.Bucket = g.bucketHook(o.Bucket)
+	}
 	if g.join {
 		if _, err := Enlist(ctx, g.bucket(), led); err != nil {
 			g.t.Fatal(err)
@@ -136,6 +145,17 @@ func (g *rig) options(ctx context.Context, tree *scanner.Tree, led *ledger.Ledge
 		o.Listing = led
 	}
 	return o
+}
+
+// seq yields all without an error.
+func seq[T any](all []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, v := range all {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
 }
 
 // must runs to the end.
@@ -182,4 +202,19 @@ func (g *rig) findings(kinds ...ledger.Kind) (all []ledger.Finding) {
 		all = append(all, f)
 	}
 	return all
+}
+
+// entry is what the ledger has of a key.
+func (g *rig) entry(key string) (ledger.Entry, bool) {
+	g.t.Helper()
+	led, err := ledger.OpenReader(g.t.Context(), g.state)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer func() { _ = led.Close() }()
+	e, err := led.Entry(g.t.Context(), media.Key(key))
+	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
+		g.t.Fatal(err)
+	}
+	return e, err == nil
 }

@@ -20,6 +20,14 @@ import (
 type item struct {
 	file  media.File
 	state ledger.State
+	seen  string // in place of a lost one, see [ledger.Candidate]
+}
+
+func itemOf(c ledger.Candidate) item { return item{c.File, c.State, c.Seen} }
+
+// candidate is the item with the file as it is now.
+func (it item) candidate(now media.File) ledger.Candidate {
+	return ledger.Candidate{File: now, State: it.state, Seen: it.seen}
 }
 
 // spoolMemory is how many items wait in memory before the spool goes to disk.
@@ -204,17 +212,15 @@ func encode(w *bufio.Writer, it item) error {
 	b = binary.AppendUvarint(b, uint64(f.Mode))
 	b = binary.AppendUvarint(b, f.Inode)
 	b = append(b, byte(it.state))
+	b = binary.AppendUvarint(b, uint64(len(it.seen)))
+	b = append(b, it.seen...)
 	_, err := w.Write(b)
 	return err
 }
 
 func decode(r *bufio.Reader) (it item, err error) {
-	n, err := binary.ReadUvarint(r)
+	key, err := decodeString(r)
 	if err != nil {
-		return item{}, err
-	}
-	key := make([]byte, n)
-	if _, err := io.ReadFull(r, key); err != nil {
 		return item{}, err
 	}
 	size, err1 := binary.ReadVarint(r)
@@ -222,6 +228,17 @@ func decode(r *bufio.Reader) (it item, err error) {
 	mode, err3 := binary.ReadUvarint(r)
 	inode, err4 := binary.ReadUvarint(r)
 	state, err5 := r.ReadByte()
+	seen, err6 := decodeString(r)
 	f := media.File{Key: media.Key(key), Size: size, ModTime: time.Unix(0, nano), Mode: fs.FileMode(mode), Inode: inode}
-	return item{f, ledger.State(state)}, errors.Join(err1, err2, err3, err4, err5)
+	return item{f, ledger.State(state), seen}, errors.Join(err1, err2, err3, err4, err5, err6)
+}
+
+func decodeString(r *bufio.Reader) (string, error) {
+	n, err := binary.ReadUvarint(r)
+	if err != nil {
+		return "", err
+	}
+	b := make([]byte, n)
+	_, err = io.ReadFull(r, b)
+	return string(b), err
 }

@@ -39,7 +39,7 @@ func TestSpoolIsAQueue(t *testing.T) {
 				it := item{media.File{
 					Key: media.Key(keys[serial%len(keys)]), Size: int64(serial),
 					ModTime: time.Unix(0, int64(serial)*1e9+7), Mode: fs.FileMode(serial % 0o777), Inode: uint64(serial) << 40,
-				}, ledger.State(serial % 3)}
+				}, ledger.State(serial % 4), strings.Repeat("e", serial%40)}
 				if err := s.push(it); err != nil {
 					t.Fatal(err)
 				}

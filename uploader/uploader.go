@@ -42,7 +42,7 @@ type Bucket interface {
 // A Comparer looks at one object, to find out whether it has our bytes.
 type Comparer interface {
 	Head(ctx context.Context, k media.Key) (r2.Head, error)
-	Get(ctx context.Context, k media.Key) (io.ReadCloser, r2.Object, error)
+	Get(ctx context.Context, k media.Key) (io.ReadCloser, r2.Head, error)
 }
 
 // A Journal remembers outcomes.
@@ -71,7 +71,7 @@ type Options struct {
 	Journal Journal
 	Parts   Parts
 	Listing Listing // nil unless this run adopts what others sent
-	Retry   bool    // the files are earlier failures, not a walk
+	Retry   bool    // the files are earlier failures or lost ones, not a walk
 	// Gone are keys that earlier runs found deleted by somebody else between two
 	// requests. There are next to none of them.
 	Gone    map[media.Key]bool
