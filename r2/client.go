@@ -3,6 +3,7 @@ package r2
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -30,6 +31,7 @@ type Bucket struct {
 	pace *pace
 	band *bandwidth
 	hush *redactor
+	log  *slog.Logger
 
 	buffers  sync.Pool // of *[]byte, up to smallBody
 	retries  atomic.Int64
@@ -56,6 +58,7 @@ func Open(c Config) (*Bucket, error) {
 		wire:   &wire{base: base, meter: c.Meter},
 		pace:   newPace(paceOptions{Max: c.MaxConcurrency, Log: c.Log}),
 		hush:   newRedactor(c),
+		log:    c.Log,
 	}
 	if c.BytesPerSecond > 0 {
 		b.band = newBandwidth(c.BytesPerSecond)

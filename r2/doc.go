@@ -6,6 +6,8 @@
 // run (see [Stops]). Nothing is followed to another host, nothing is read from
 // AWS_* variables or ~/.aws, and no error ever holds a credential.
 //
+// [Public] and [Bucket.AnonymousList] ask as strangers do, without credentials.
+//
 // New keys are written with If-None-Match: *, so an object that is there is
 // never written over; a lost answer is settled by a HEAD, not by hope.
 package r2

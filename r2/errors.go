@@ -50,6 +50,9 @@ var (
 	errUntrusted = fmt.Errorf("%w, several times in a row", ErrNonsense)
 	// errNoUpload: the multipart upload is gone (expired, aborted or completed).
 	errNoUpload = errors.New("no such upload")
+	// errCalledOff: the caller didn't want this attempt made; earlier ones may
+	// have taken effect.
+	errCalledOff = errors.New("called off")
 )
 
 // Stops reports whether err concerns the whole run and not one object:

@@ -15,25 +15,26 @@ import (
 // Get opens an object for reading (one Class B). The reader holds a slot of
 // the pace until it is closed, and ends in io.ErrUnexpectedEOF if fewer or
 // more bytes come than the answer promised. An answer without a length is an
-// error: a cut would look like the end.
-func (b *Bucket) Get(ctx context.Context, key media.Key) (io.ReadCloser, Object, error) {
+// error: a cut would look like the end. The Head is what this answer said of
+// the object, so it belongs to the very bytes that follow.
+func (b *Bucket) Get(ctx context.Context, key media.Key) (io.ReadCloser, Head, error) {
 	g := &getting{b: b, ctx: ctx, key: key}
 	if err := b.run(ctx, &job{op: costs.GetObject, key: key, send: g.send, holds: g.hold}); err != nil {
-		return nil, Object{}, err
+		return nil, Head{}, err
 	}
-	return g, g.obj, nil
+	return g, g.head, nil
 }
 
 // A getting is one Get, and then its body.
 type getting struct {
-	b    *Bucket
-	ctx  context.Context
-	key  media.Key
-	obj  Object
-	body io.ReadCloser
-	slot *ticket
-	read int64
-	err  error // the last of Read
+	b     *Bucket
+	ctx   context.Context
+	key   media.Key
+	head  Head
+	body  io.ReadCloser
+	exact exactly
+	slot  *ticket
+	err   error // the last of Read
 }
 
 func (g *getting) send(ctx context.Context) (int64, error) {
@@ -42,19 +43,15 @@ func (g *getting) send(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	g.body = out.Body
-	g.obj = Object{Key: g.key, ETag: unquote(aws.ToString(out.ETag)), Size: aws.ToInt64(out.ContentLength)}
-	if out.LastModified != nil {
-		g.obj.LastModified = *out.LastModified
-	}
-	switch {
-	case g.obj.ETag == "":
-		err = oddAnswer("no ETag")
-	case out.ContentLength == nil || *out.ContentLength < 0:
-		err = oddAnswer("no Content-Length")
-	}
+	g.head, err = headOf(g.key, &s3.HeadObjectOutput{
+		ETag: out.ETag, ContentLength: out.ContentLength, LastModified: out.LastModified,
+		ContentType: out.ContentType, CacheControl: out.CacheControl,
+		Metadata: out.Metadata, ResultMetadata: out.ResultMetadata,
+	})
 	if err != nil {
 		_ = out.Body.Close()
 	}
+	g.exact = exactly{out.Body, g.head.Size}
 	return 0, err
 }
 
@@ -65,20 +62,12 @@ func (g *getting) Read(p []byte) (int, error) {
 	if g.err != nil {
 		return 0, g.err
 	}
-	n, err := g.body.Read(p)
-	g.read += int64(n)
-	if err == io.EOF && g.read == g.obj.Size {
-		g.err = io.EOF
-		return n, io.EOF
+	n, err := g.exact.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &Error{Op: costs.GetObject, Key: g.key, Err: g.b.told(err)}
 	}
-	// More than announced is as wrong as less.
-	if err == io.EOF || g.read > g.obj.Size {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		g.err = &Error{Op: costs.GetObject, Key: g.key, Err: g.b.told(err)}
-	}
-	return n, g.err
+	g.err = err
+	return n, err
 }
 
 // Close ends the request and frees its slot.
@@ -93,7 +82,22 @@ func (g *getting) Close() error {
 			out = outcomeNeutral
 		}
 	}
-	g.slot.done(out, g.read)
+	g.slot.done(out, g.head.Size-g.exact.left)
 	g.slot = nil
 	return g.body.Close()
+}
+
+// An exactly reader wants neither fewer nor more bytes than were announced.
+type exactly struct {
+	body io.Reader
+	left int64
+}
+
+func (e *exactly) Read(p []byte) (int, error) {
+	n, err := e.body.Read(p)
+	e.left -= int64(n)
+	if e.left < 0 || err == io.EOF && e.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }

@@ -164,7 +164,7 @@ func TestGetCountsForItself(t *testing.T) {
 			c.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 				return &http.Response{
 					StatusCode: 200, ContentLength: 3, Request: r, Body: io.NopCloser(strings.NewReader(body)),
-					Header: http.Header{"Etag": {"x"}, "Content-Length": {"3"}},
+					Header: http.Header{"Etag": {"x"}, "Content-Length": {"3"}, "Last-Modified": {"Tue, 14 Nov 2023 22:13:20 GMT"}},
 				}, nil
 			})
 		})

@@ -73,7 +73,7 @@ func (b *Bucket) unanswered(x *exchange, err error, f *failure) {
 	}
 	f.err.Status = 0
 	f.err.Err = b.told(err)
-	if hint := b.misdirected(err); hint != "" {
+	if hint := misdirected(err, b.host, "S3_ENDPOINT", b.wire.met.Load()); hint != "" {
 		f.err.Message = hint
 		f.err.Err = because{f.err.Err, ErrEndpoint}
 		return
@@ -84,19 +84,20 @@ func (b *Bucket) unanswered(x *exchange, err error, f *failure) {
 	f.lost = !ok || op.Op != "dial"
 }
 
-// misdirected tells errors that no retry can help from those it may.
-func (b *Bucket) misdirected(err error) string {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound && !b.wire.met.Load() {
-		return fmt.Sprintf("host %s does not exist: check S3_ENDPOINT", dns.Name)
+// misdirected tells errors that no retry can help from those it may: "" are the
+// latter. The host is named by setting; met means that it has answered before.
+func misdirected(err error, host, setting string, met bool) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound && !met {
+		return fmt.Sprintf("host %s does not exist: check %s", dns.Name, setting)
 	}
 	if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Sprintf("%s can't prove who it is: %v", b.host, cert.Err)
+		return fmt.Sprintf("%s can't prove who it is: %v", host, cert.Err)
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return b.host + " can't prove who it is: unknown authority"
+		return host + " can't prove who it is: unknown authority"
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return b.host + " does not speak TLS: check S3_ENDPOINT"
+		return fmt.Sprintf("%s does not speak TLS: check %s", host, setting)
 	}
 	return ""
 }
@@ -217,14 +218,7 @@ func (b *Bucket) lacks(op costs.Op) string {
 	return fmt.Sprintf("token lacks %s on bucket %s", right, b.name)
 }
 
-// told returns err as it may be shown, the same error if nothing in it is
-// secret.
-func (b *Bucket) told(err error) error {
-	if s := b.hush.text(err.Error()); s != err.Error() {
-		return errors.New(s)
-	}
-	return err
-}
+func (b *Bucket) told(err error) error { return b.hush.told(err) }
 
 // oddAnswer is what send returns for an answer whose content can't be right.
 func oddAnswer(format string, args ...any) error {

@@ -22,9 +22,13 @@ import (
 // without it, and bodies that it does not fit.
 const hashHeader = "X-Amz-Content-Sha256"
 
-// A lean client makes single PUTs straight on HTTP, signed by the SDK's own
-// signer. It exists because service/s3 costs nearly three times the CPU per PUT
-// (docs/benchmarks.md), and PUTs are nearly all that a sync does.
+// emptyHash is the SHA-256 of no bytes.
+const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// A lean client makes single PUTs and listings straight on HTTP, signed by the SDK's
+// own signer. It exists because service/s3 costs nearly three times the CPU per PUT
+// (docs/benchmarks.md) and many times that per listed object (see page), and they are
+// nearly all that a sync and a verify do.
 type lean struct {
 	wire   *wire
 	signer *v4.Signer
@@ -49,31 +53,40 @@ func newLean(c Config, creds aws.Credentials, endpoint *url.URL, w *wire) *lean 
 // is signed as it is: the SDK would hash the body again. The caller reads and
 // closes the answer's body.
 func (l *lean) put(ctx context.Context, key string, h http.Header, body io.ReadCloser, size int64) (*http.Response, error) {
-	req := (&http.Request{
-		Method:        http.MethodPut,
-		URL:           l.url(key),
-		Host:          l.base.Host,
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		Header:        h,
-		Body:          body,
-		ContentLength: size,
-	}).WithContext(ctx)
 	if size == 0 {
-		req.Body = http.NoBody // net/http would probe an empty reader
+		body = http.NoBody // net/http would probe an empty reader
 	}
-	if err := l.signer.SignHTTP(ctx, l.creds, req, h.Get(hashHeader), "s3", l.region, time.Now()); err != nil {
+	return l.send(ctx, &http.Request{Method: http.MethodPut, URL: l.url(l.base.Path + key), Header: h, Body: body, ContentLength: size})
+}
+
+// list sends one ListObjectsV2. The caller reads and closes the answer's body.
+func (l *lean) list(ctx context.Context, q url.Values) (*http.Response, error) {
+	h := http.Header{hashHeader: {emptyHash}}
+	return l.send(ctx, &http.Request{Method: http.MethodGet, URL: l.bucket(q), Header: h})
+}
+
+// send signs req and sends it.
+func (l *lean) send(ctx context.Context, req *http.Request) (*http.Response, error) {
+	req.Host, req.Proto, req.ProtoMajor, req.ProtoMinor = l.base.Host, "HTTP/1.1", 1, 1
+	req = req.WithContext(ctx)
+	if err := l.signer.SignHTTP(ctx, l.creds, req, req.Header.Get(hashHeader), "s3", l.region, time.Now()); err != nil {
 		return nil, err
 	}
 	return l.wire.Do(req)
 }
 
-// url escapes key the way S3 signs it: everything but unreserved characters
+// bucket is the URL of the bucket itself.
+func (l *lean) bucket(q url.Values) *url.URL {
+	u := l.url(strings.TrimSuffix(l.base.Path, "/"))
+	u.RawQuery = q.Encode()
+	return u
+}
+
+// url escapes path the way S3 signs it: everything but unreserved characters
 // and slashes. net/url would leave some of S3's specials as they are.
-func (l *lean) url(key string) *url.URL {
+func (l *lean) url(path string) *url.URL {
 	u := l.base
-	u.Path += key
+	u.Path = path
 	if strings.ContainsFunc(u.Path, reserved) {
 		u.RawPath = httpbinding.EscapePath(u.Path, false)
 	}

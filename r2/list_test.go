@@ -133,6 +133,10 @@ func TestListNonsense(t *testing.T) {
 	one, two := fmt.Sprintf(obj, "a"), fmt.Sprintf(obj, "b")
 	page := func(inside string) string { return "<ListBucketResult>" + inside + "</ListBucketResult>" }
 	ok := "<Name>b</Name><KeyCount>1</KeyCount>"
+	told := map[string]string{ // where another check would come to the same a request later
+		"same token": "its own next page", "more without token": "a next page without a token", "token without more": "a token without one",
+		"more, but no keys": "page without keys", "no key": "wasn't asked for", "nothing of an end": "whether it is the last",
+	}
 	for name, body := range map[string]string{
 		"empty":               "",
 		"HTML":                "<html><body>hello</body></html>",
@@ -155,6 +159,12 @@ func TestListNonsense(t *testing.T) {
 		"badly encoded":       page(ok + "<IsTruncated>false</IsTruncated><EncodingType>url</EncodingType>" + fmt.Sprintf(obj, "a%zz")),
 		"control character":   page(ok + "<IsTruncated>false</IsTruncated>" + fmt.Sprintf(obj, "a\x01")),
 		"cut XML":             page(ok + one)[:60],
+		"two documents":       page(ok+"<IsTruncated>false</IsTruncated>"+one) + "<a/>",
+		"two ends":            page(ok + "<IsTruncated>false</IsTruncated><IsTruncated>false</IsTruncated>" + one),
+		"other encoding":      page(ok + "<IsTruncated>false</IsTruncated><EncodingType>base64</EncodingType>" + one),
+		"no date":             page(ok + "<IsTruncated>false</IsTruncated><Contents><Key>a</Key><Size>3</Size><ETag>x</ETag></Contents>"),
+		"ETag of quotes":      page(ok + "<IsTruncated>false</IsTruncated>" + strings.Replace(one, "abc", "W/&quot;&quot;", 1)),
+		"endless":             page(ok+"<IsTruncated>false</IsTruncated>"+one) + strings.Repeat(" ", maxPage),
 		"an error inside 200": "<Error><Code>NoSuchBucket</Code></Error>",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -170,13 +180,29 @@ func TestListNonsense(t *testing.T) {
 				want = ErrNoBucket
 			}
 			mustBe(t, err, want)
-			if name == "same token" && !strings.Contains(err.Error(), "its own next page") {
-				t.Error(err)
+			if want := told[name]; !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, without %q", err, want)
 			}
 			if n := m.Usage().Get(costs.ListObjects); n > 3 {
 				t.Errorf("%d LISTs", n)
 			}
 		})
+	}
+}
+
+// Keys must go on where the last page ended.
+func TestListGoesOn(t *testing.T) {
+	t.Parallel()
+	for second, want := range map[string]error{"c": nil, "b": ErrNonsense, "a": ErrNonsense} {
+		l := []*lister{{[]string{"b", "x"}, 1, false}, {[]string{second}, 1, false}}
+		n := 0
+		b, _ := open(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.URL.RawQuery = "max-keys=1"
+			l[n].ServeHTTP(w, r)
+			n++
+		}))
+		_, err := collect(t, b, "")
+		mustBe(t, err, want)
 	}
 }
 
@@ -212,6 +238,22 @@ func TestListProperty(t *testing.T) {
 		}
 		if d := cmp.Diff(keys, append([]string{}, got...)); d != "" {
 			rt.Error(d)
+		}
+		var ours, sdks []Object
+		for o, err := range b.List(t.Context(), "") {
+			ours = append(ours, o)
+			if err != nil {
+				rt.Fatal(err)
+			}
+		}
+		for o, err := range sdkList(t.Context(), b) {
+			sdks = append(sdks, o)
+			if err != nil {
+				rt.Fatal(err)
+			}
+		}
+		if d := cmp.Diff(sdks, ours); d != "" {
+			rt.Errorf("(-sdk +ours):\n%s", d)
 		}
 	})
 }

@@ -29,8 +29,10 @@ type Upload struct {
 	IfMatch     string      // unquoted ETag of the object to replace; "" creates (If-None-Match: *)
 
 	// Before, if set, is asked right before every request that would make the
-	// object or a part of it: its error ends the upload and nothing is sent. A
+	// object or a part of it: its error ends the upload and nothing more is sent. A
 	// request may have waited for hours; what was public then may be hidden now.
+	// If an earlier attempt was stored all the same, the result is that of a Put
+	// that found it.
 	Before func() error
 
 	document bool // ours, not media
@@ -138,11 +140,12 @@ func (p *putting) again(ctx context.Context, last *failure) (bool, error) {
 	return p.look(ctx)
 }
 
-// settle looks once more if the condition was refused after an earlier attempt
-// that may have been stored: it may be our own object that took the key.
+// settle looks once more if the condition was refused, or the caller called it
+// off, after an earlier attempt that may have been stored: it may be our own object
+// that took the key, or one that nobody would know of.
 func (p *putting) settle(ctx context.Context, err error) error {
-	refused := errors.Is(err, ErrExists) || errors.Is(err, ErrChanged) || errors.Is(err, errNoUpload)
-	if !p.unsure || !refused || p.stored.Found {
+	open := errors.Is(err, ErrExists) || errors.Is(err, ErrChanged) || errors.Is(err, errNoUpload) || errors.Is(err, errCalledOff)
+	if !p.unsure || !open || p.stored.Found {
 		return err
 	}
 	found, lookErr := p.look(ctx)
@@ -164,6 +167,8 @@ func (p *putting) look(ctx context.Context) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, err
+	case h.ETag == p.etag && p.u.IfMatch == p.etag:
+		return false, nil // damaged bytes are replaced by those they were: the ETag tells nothing
 	// Both: an MD5 alone would be enough, if every server's ETag were one.
 	case h.ETag == p.etag && h.Size == p.u.Size:
 		p.stored = Stored{Object: h.Object, Found: true}

@@ -1,6 +1,7 @@
 package r2
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 	"unicode"
@@ -14,10 +15,15 @@ type redactor struct {
 }
 
 func newRedactor(c Config) *redactor {
-	pairs := []string{c.AccessKeyID, hidden, string(c.SecretAccessKey), hidden}
+	secrets := []string{c.AccessKeyID, string(c.SecretAccessKey)}
 	if c.Proxy != nil {
-		if p, ok := c.Proxy.User.Password(); ok && p != "" {
-			pairs = append(pairs, p, hidden)
+		p, _ := c.Proxy.User.Password()
+		secrets = append(secrets, p)
+	}
+	var pairs []string
+	for _, s := range secrets {
+		if s != "" { // which stands between any two letters
+			pairs = append(pairs, s, hidden)
 		}
 	}
 	return &redactor{
@@ -43,4 +49,13 @@ func (r *redactor) text(s string) string {
 		s = strings.ToValidUTF8(s[:maxShown], "") + "…"
 	}
 	return s
+}
+
+// told returns err as it may be shown, the same error if nothing in it is
+// secret.
+func (r *redactor) told(err error) error {
+	if s := r.text(err.Error()); s != err.Error() {
+		return errors.New(s)
+	}
+	return err
 }

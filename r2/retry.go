@@ -140,7 +140,7 @@ func (b *Bucket) calledOff(j *job) *Error {
 		return nil
 	}
 	if err := j.before(); err != nil {
-		return &Error{Op: j.op, Key: j.key, Err: err}
+		return &Error{Op: j.op, Key: j.key, Err: because{err, errCalledOff}}
 	}
 	return nil
 }

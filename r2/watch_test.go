@@ -107,7 +107,7 @@ func TestSlowDownload(t *testing.T) {
 					cfg.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 						return &http.Response{
 							StatusCode: 200, ContentLength: 1 << 20, Request: r,
-							Header: http.Header{"Etag": {"x"}, "Content-Length": {"1048576"}},
+							Header: http.Header{"Etag": {"x"}, "Content-Length": {"1048576"}, "Last-Modified": {"Tue, 14 Nov 2023 22:13:20 GMT"}},
 							Body: struct {
 								io.Reader
 								io.Closer
