@@ -1,0 +1,106 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"example.org/mediamove/ledger"
+	"example.org/mediamove/media"
+)
+
+// An UncertifiedError says why there is no certificate: it would have to be read
+// with reservations, and nobody reads those.
+type UncertifiedError struct{ Reasons []string }
+
+func (e *UncertifiedError) Error() string { return strings.Join(e.Reasons, "; ") }
+
+// Certify saves what this run has proven to path, and the list beside it. c says
+// whose bucket it is; the counts are the run's. It is an [UncertifiedError] if
+// anything differs, is absent or could not be told.
+func (v *Verifier) Certify(ctx context.Context, path string, c Certificate) (Certificate, error) {
+	r := v.Report()
+	if why := r.reservations(); len(why) > 0 {
+		return c, &UncertifiedError{why}
+	}
+	c.Run, c.ListedRun, c.ListedAt = v.Policy.Run, v.Policy.Run, r.Began
+	for _, t := range r.Classes {
+		c.Objects += t.Objects
+		c.Bytes += t.Bytes
+	}
+	c.Rewritten, c.ReadBack = r.Of(Rewritten), r.Read.Equal+r.Read.Resumed
+	if r.Read.Asked == "sample" {
+		c.Seed = &r.Read.Sample.Seed
+	}
+	return SaveCertificate(ctx, path, c, func(l *ListWriter) error { return v.listAll(ctx, l) })
+}
+
+// reservations is what speaks against a certificate.
+func (r *Report) reservations() []string {
+	var why []string
+	if !r.Complete() {
+		why = append(why, "something could not be told")
+	}
+	if n := r.Differences(); n > 0 {
+		// After the switch an absent object may have been deleted by its owner, but
+		// only the database knows: until it is asked, any absent one refuses.
+		why = append(why, fmt.Sprintf("%d differences", n))
+	}
+	if r.Unrecorded > 0 {
+		why = append(why, fmt.Sprintf("%d objects are not in the ledger: sync adopts them", r.Unrecorded))
+	}
+	return why
+}
+
+// listAll names every recorded object, and what Mastodon has rewritten.
+func (v *Verifier) listAll(ctx context.Context, l *ListWriter) error {
+	next, stop := iter.Pull2(v.Doubts.Doubts(ctx, v.Policy.Run, ledger.Rewritten))
+	defer stop()
+	d, err, more := next()
+	for e, failed := range v.Records.Entries(ctx) {
+		if err := errors.Join(err, failed); err != nil {
+			return err
+		}
+		one := Certified{Key: e.File.Key, Size: e.File.Size, ETag: e.ETag, SHA256: e.SHA256, Adopted: e.Origin == ledger.Adopted}
+		for more && err == nil && d.Key < e.File.Key {
+			d, err, more = next()
+		}
+		if more && err == nil && d.Key == e.File.Key {
+			one = Certified{Key: e.File.Key, Except: ExceptRewritten}
+		}
+		if err := l.Add(one); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// Records returns what was certified, in place of a ledger's.
+func (s *SavedCertificate) Records() Records { return certifiedRecords{s} }
+
+type certifiedRecords struct{ s *SavedCertificate }
+
+// Entries implements [Records].
+func (c certifiedRecords) Entries(ctx context.Context) iter.Seq2[ledger.Entry, error] {
+	return c.EntriesBelow(ctx, "")
+}
+
+// EntriesBelow implements [Records]. What was not certified is not asked for.
+func (c certifiedRecords) EntriesBelow(ctx context.Context, folder string) iter.Seq2[ledger.Entry, error] {
+	return func(yield func(ledger.Entry, error) bool) {
+		for one, err := range c.s.Named() {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err == nil && (one.Except != "" || (folder != "" && !strings.HasPrefix(string(one.Key), folder+"/"))) {
+				continue
+			}
+			e := ledger.Entry{File: media.File{Key: one.Key, Size: one.Size}, ETag: one.ETag, SHA256: one.SHA256, At: c.s.ListedAt}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
