@@ -31,6 +31,18 @@ func TestNewBucketKeepsTheSwitch(t *testing.T) {
 	}
 }
 
+// A typed --join means that something should be there.
+func TestJoinOfAnEmptyBucket(t *testing.T) {
+	t.Parallel()
+	b := fixtures.NewBucket(fixtures.Options{})
+	s := newSite(t, listen(t, b), fixtures.Mixed(50))
+	s.complaint(s.sync("--join", fixtures.Name), exitRefused, "leave --join out")
+	if b.Len() != 0 {
+		t.Errorf("%d objects were written", b.Len())
+	}
+	s.must(exitOK, s.sync())
+}
+
 // --new-bucket against a bucket that would refuse keeps the ledger that is there.
 func TestNewBucketKeepsTheLedgerIfRefused(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,7 +27,8 @@ func newDemo(w *world) *cobra.Command {
 		Short: "The whole journey on a sample instance: no account, no network",
 		Long: `Demo makes a sample Mastodon media tree in a temporary folder and a bucket in
 memory that behaves like R2, and runs the real commands against them: plan, a sync
-that is interrupted, its continuation, a run with nothing to do, and the bill.`,
+that is interrupted, its continuation, a run with nothing to do, a verify that reads
+everything back, one that finds and mends a bit that rotted, and the bill.`,
 		Args: wantArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return runDemo(c.Context(), w, keep) },
 	}
@@ -59,7 +61,7 @@ func runDemo(ctx context.Context, w *world, keep string) (err error) {
 			}
 		},
 	})
-	for _, step := range []func(context.Context) error{d.build, d.plan, d.interrupted, d.resumed, d.idle, d.prove, d.bill} {
+	for _, step := range []func(context.Context) error{d.build, d.plan, d.interrupted, d.resumed, d.idle, d.verify, d.prove, d.rot, d.bill} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -87,7 +89,8 @@ func (d *demo) mediamove(ctx context.Context, out io.Writer, args ...string) int
 			"AWS_ACCESS_KEY_ID=" + fixtures.AccessKey, "AWS_SECRET_ACCESS_KEY=" + fixtures.Secret,
 		},
 	}
-	d.say("$ mediamove %s public/system", args[0])
+	shown := strings.ReplaceAll(strings.Join(args, " "), d.root(), "public/system")
+	d.say("$ mediamove %s", strings.ReplaceAll(shown, d.dir+string(filepath.Separator), ""))
 	return run(ctx, inner)
 }
 
@@ -132,6 +135,20 @@ func (d *demo) idle(ctx context.Context) error {
 	sent := d.bucket.Usage().Sub(before)
 	d.say("That run sent %d request: the GET of the owner mark.", sent.A()+sent.B())
 	return nil
+}
+
+// verify reads everything back and writes a certificate.
+func (d *demo) verify(ctx context.Context) error {
+	d.say("Is everything there, to the last byte? One listing, and every object read back:")
+	return d.expect(d.mediamove(ctx, d.w.stdout, "verify", "--read", "--certificate", filepath.Join(d.dir, "move.cert"), d.root()), exitOK)
+}
+
+// rot flips one bit in the bucket, which no listing can see.
+func (d *demo) rot(ctx context.Context) error {
+	objects := d.bucket.Objects()
+	d.bucket.Corrupt(objects[len(objects)/2].Key)
+	d.say("Now one bit of one object rots in the bucket. Its ETag stays, so no listing can tell;\nreading back finds it, and the copy on disk replaces it if it is the one that was moved:")
+	return d.expect(d.mediamove(ctx, d.w.stdout, "verify", "--read", "--repair", "--replace-differing", d.root()), exitOK)
 }
 
 // prove compares the bucket with the disk byte for byte, without mediamove's own

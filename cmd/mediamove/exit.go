@@ -15,6 +15,7 @@ import (
 	"example.org/mediamove/r2"
 	"example.org/mediamove/scanner"
 	"example.org/mediamove/uploader"
+	"example.org/mediamove/verify"
 )
 
 // Exit statuses, as the manual has them.
@@ -60,10 +61,16 @@ type somethingLeft struct{ what string }
 
 func (e *somethingLeft) Error() string { return e.what }
 
+// notTold ends a run in order that could not find out what it was asked.
+type notTold struct{ what string }
+
+func (e *notTold) Error() string { return e.what }
+
 // quiet errors were told on the last screen already.
 func quiet(err error) bool {
-	_, ok := errors.AsType[*somethingLeft](err)
-	return ok
+	_, left := errors.AsType[*somethingLeft](err)
+	_, dark := errors.AsType[*notTold](err)
+	return left || dark
 }
 
 // also adds a later failure, which a quiet end must not hide.
@@ -101,10 +108,17 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, ledger.ErrBroken):
 		return exitStopped
+	case unknownEnd(err):
+		return exitStopped
 	case quiet(err), errors.Is(err, r2.ErrLimit):
 		return exitLeft
 	}
 	return exitStopped
+}
+
+func unknownEnd(err error) bool {
+	_, dark := errors.AsType[*notTold](err)
+	return dark
 }
 
 func isRefusal(err error) bool {
@@ -202,6 +216,9 @@ func sentinelHint(err error) string {
 		{r2.ErrLimit, "run the same command again to go on; --max-class-a counts per run"},
 		{r2.ErrOutage, "the bucket did not answer for too long; run again later: it continues where it stopped"},
 		{r2.ErrNonsense, "what answers does not behave like the bucket: check S3_ENDPOINT and any proxy on the way, then run again"},
+		{verify.ErrListing, "what answers does not list its own objects: run again; if it stays so, ask whoever runs it"},
+		{verify.ErrList, "the list beside the certificate was altered, cut or swapped: find the right one"},
+		{verify.ErrCertificate, "name the certificate itself, not its list"},
 		{uploader.ErrDisk, "copy this disk before anything else; then run again with --retry-failed"},
 	}
 	for _, h := range hints {

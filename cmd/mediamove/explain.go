@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.org/mediamove/costs"
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/media"
 )
@@ -42,7 +43,7 @@ func runExplain(ctx context.Context, w *world, o *common, k media.Key) (err erro
 	} else {
 		_, err = io.WriteString(w.stdout, s.screen())
 	}
-	if err == nil && s.Stored == nil && s.Finding == nil {
+	if err == nil && s.Stored == nil && s.Finding == nil && s.Doubt == nil {
 		return &somethingLeft{"the ledger knows nothing of this key"}
 	}
 	return err
@@ -59,6 +60,9 @@ type story struct {
 	Stored   *storedJSON  `json:"stored,omitempty"`
 	Finding  *findingJSON `json:"finding,omitempty"`
 	Evidence []proofJSON  `json:"evidence"`
+
+	Verified *standingJSON `json:"verified,omitempty"`
+	Doubt    *doubtJSON    `json:"doubt,omitempty"`
 }
 
 type storedJSON struct {
@@ -80,9 +84,31 @@ type findingJSON struct {
 }
 
 type proofJSON struct {
-	Level string    `json:"level"`
-	Run   int64     `json:"run"`
-	At    time.Time `json:"at"`
+	Level  string    `json:"level"`
+	Op     string    `json:"op"`
+	Run    int64     `json:"run"`
+	At     time.Time `json:"at"`
+	ETag   string    `json:"etag,omitempty"`
+	Detail string    `json:"detail,omitempty"`
+}
+
+type standingJSON struct {
+	Level    string     `json:"level"`
+	Op       string     `json:"op,omitempty"`
+	Run      int64      `json:"run,omitempty"`
+	At       *time.Time `json:"at,omitempty"`
+	Listings int64      `json:"listings"`
+	Fallen   string     `json:"fallen,omitempty"`
+}
+
+type doubtJSON struct {
+	Verdict ledger.Verdict `json:"verdict"`
+	Cause   string         `json:"cause"`
+	Detail  string         `json:"detail,omitempty"`
+	ETag    string         `json:"etag,omitempty"`
+	Since   int64          `json:"since_run"`
+	Run     int64          `json:"run"`
+	At      time.Time      `json:"at"`
 }
 
 func readStory(ctx context.Context, led *ledger.Ledger, k media.Key) (*story, error) {
@@ -106,7 +132,13 @@ func readStory(ctx context.Context, led *ledger.Ledger, k media.Key) (*story, er
 		if e.MD5 != [16]byte{} {
 			s.Stored.MD5 = fmt.Sprintf("%x", e.MD5)
 		}
-		s.Evidence = append(s.Evidence, proofJSON{proofOf(e), e.Run, e.At.UTC()})
+		s.Evidence = append(s.Evidence, proofJSON{Level: proofOf(e), Op: opOf(e), Run: e.Run, At: e.At.UTC()})
+		if err := s.weigh(ctx, led, k); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.doubtAbout(ctx, led, k); err != nil {
+		return nil, err
 	}
 	f, err := led.Finding(ctx, k)
 	switch {
@@ -124,6 +156,58 @@ func proofOf(e ledger.Entry) string {
 		return "our PUT was answered with the MD5 of the bytes that were hashed"
 	}
 	return "found in the bucket with the same bytes as on disk"
+}
+
+func opOf(e ledger.Entry) string {
+	switch {
+	case e.Origin != ledger.Put:
+		return costs.HeadObject.String()
+	case e.PartSize > 0:
+		return costs.CompleteMultipartUpload.String()
+	}
+	return costs.PutObject.String()
+}
+
+// weigh adds the later proofs, and what they are all worth now.
+func (s *story) weigh(ctx context.Context, led *ledger.Ledger, k media.Key) error {
+	proofs, err := led.Evidence(ctx, k)
+	if err != nil {
+		return err
+	}
+	for _, p := range proofs {
+		s.Evidence = append(s.Evidence, proofJSON{levelWords(p.Level), p.Op.String(), p.Run, p.At.UTC(), p.ETag, p.Detail})
+	}
+	st, err := led.Standing(ctx, k)
+	if err != nil {
+		return err
+	}
+	s.Verified = &standingJSON{Level: levelWords(st.Level), Run: st.Run, At: instant(st.At), Listings: st.Passes, Fallen: st.Fallen}
+	if st.Level > 0 {
+		s.Verified.Op = st.Op.String()
+	}
+	return nil
+}
+
+func (s *story) doubtAbout(ctx context.Context, led *ledger.Ledger, k media.Key) error {
+	d, err := led.DoubtAbout(ctx, k)
+	if errors.Is(err, ledger.ErrUnknown) {
+		return nil
+	}
+	s.Doubt = &doubtJSON{d.Verdict, d.Cause, d.Detail, d.ETag, d.Since, d.Run, d.At.UTC()}
+	return err
+}
+
+// levelWords says what a proof shows.
+func levelWords(l ledger.Level) string {
+	switch l {
+	case ledger.ReadBack:
+		return "read back to the last byte, with the SHA-256 that was moved"
+	case ledger.Listed:
+		return "a listing of the whole bucket shows it with the size and ETag that were recorded"
+	case ledger.Acknowledged:
+		return "the bucket's own answer when it was stored or found"
+	}
+	return "nothing"
 }
 
 func (s *story) screen() string {
@@ -146,16 +230,42 @@ func (s *story) screen() string {
 		_, _ = fmt.Fprintf(&b, "\nin the bucket\n  %s bytes, mtime on disk %s\n  sha256 %s\n  etag   %s\n  origin %s\n", count(e.Size), e.ModTime.Format(time.RFC3339Nano), e.SHA256, oneLine(e.ETag), e.Origin)
 	}
 	for _, p := range s.Evidence {
-		_, _ = fmt.Fprintf(&b, "  proof: %s, run %d, %s\n", p.Level, p.Run, p.At.Format(time.RFC3339))
+		_, _ = fmt.Fprintf(&b, "  proof: %s (%s), run %d, %s\n", p.Level, p.Op, p.Run, p.At.Format(time.RFC3339))
 	}
+	s.printVerified(&b)
 	if f := s.Finding; f != nil {
 		_, _ = fmt.Fprintf(&b, "\n%s: %s (run %d, %s)\n", f.Kind, oneLine(f.Cause), f.Run, f.At.Format(time.RFC3339))
 		if f.Detail != "" {
 			_, _ = fmt.Fprintf(&b, "  %s\n", oneLine(f.Detail))
 		}
 	}
-	if s.Stored == nil && s.Finding == nil {
+	if s.Stored == nil && s.Finding == nil && s.Doubt == nil {
 		b.WriteString("\nthe ledger knows nothing of this key\n")
 	}
 	return b.String()
+}
+
+// printVerified says what the proofs are worth by now, and what was doubted last.
+func (s *story) printVerified(b *strings.Builder) {
+	if v := s.Verified; v != nil {
+		switch {
+		case v.Fallen != "":
+			_, _ = fmt.Fprintf(b, "  NOT verified any more: %s\n", oneLine(v.Fallen))
+		default:
+			_, _ = fmt.Fprintf(b, "  verified: %s, run %d, %s\n", v.Level, v.Run, v.At.Format(time.RFC3339))
+		}
+		if v.Listings > 0 {
+			_, _ = fmt.Fprintf(b, "  seen as recorded by %s whole listings\n", count(v.Listings))
+		}
+	}
+	if d := s.Doubt; d != nil {
+		_, _ = fmt.Fprintf(b, "\nlast doubt: %s: %s (run %d", d.Verdict, oneLine(d.Cause), d.Run)
+		if d.Since != d.Run {
+			_, _ = fmt.Fprintf(b, ", and all since run %d", d.Since)
+		}
+		_, _ = fmt.Fprintf(b, ", %s)\n", d.At.Format(time.RFC3339))
+		if d.Detail != "" {
+			_, _ = fmt.Fprintf(b, "  %s\n", oneLine(d.Detail))
+		}
+	}
 }

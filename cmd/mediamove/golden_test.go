@@ -200,6 +200,7 @@ func TestStatusScreen(t *testing.T) {
 			ran(3, 4, func(r *runJSON) { r.Bytes = 0 }),
 			ran(2, 0, func(*runJSON) {}),
 		},
+		Proof: proofsJSON{Recorded: 1_064_336, ReadBack: 38_112, LastPass: &passJSON{Run: 8, At: at(8), Walked: true, Listed: 1_064_350, Same: 1_064_330}},
 	}
 	for _, k := range []ledger.Kind{
 		ledger.Changed, ledger.Conflict, ledger.Exposed, ledger.HeldBack, ledger.Left, ledger.Link,
@@ -221,18 +222,24 @@ func TestExplainScreen(t *testing.T) {
 	stories := map[string]*story{
 		"explain_put": {
 			Key: string(avatar), Class: "accounts", ID: 109, Style: "original", Created: new(at(1)), Stored: stored("put"),
-			Evidence: []proofJSON{{proofOf(ledger.Entry{Origin: ledger.Put}), 7, at(4)}},
+			Evidence: []proofJSON{
+				{Level: proofOf(ledger.Entry{Origin: ledger.Put}), Op: "PutObject", Run: 7, At: at(4)},
+				{Level: levelWords(ledger.ReadBack), Op: "GetObject", Run: 9, At: at(6), ETag: strings.Repeat("ab", 16)},
+			},
+			Verified: &standingJSON{Level: levelWords(ledger.ReadBack), Op: "GetObject", Run: 9, At: new(at(6)), Listings: 31},
 		},
 		"explain_adopted": {
 			Key: string(remote), Class: "media_attachments", Cached: true, ID: 109, Style: "small", Stored: stored("adopted"),
-			Evidence: []proofJSON{{proofOf(ledger.Entry{Origin: ledger.Adopted}), 7, at(4)}},
+			Evidence: []proofJSON{{Level: proofOf(ledger.Entry{Origin: ledger.Adopted}), Op: "HeadObject", Run: 7, At: at(4)}},
+			Verified: &standingJSON{Level: levelWords(0), Fallen: "missing: moved earlier, not in the bucket now"},
+			Doubt:    &doubtJSON{Verdict: ledger.Missing, Cause: "moved earlier, not in the bucket now", Since: 8, Run: 10, At: at(7)},
 			Finding:  &findingJSON{Kind: ledger.Changed, Cause: "differs from what was adopted", Detail: "the object was left alone: it may be the only good copy", Run: 8, At: at(5)},
 		},
 		"explain_failed": {
 			Key: string(hostile), Class: "accounts",
 			Finding: &findingJSON{Kind: ledger.Failed, Cause: "its name can't be a key: control character", Detail: "bad\x1b[2J\nname", Run: 8, At: at(5)},
 		},
-		"explain_odd":     {Key: string(oddKey), Class: "media_attachments", Stored: stored("put"), Evidence: []proofJSON{{"x", 7, at(4)}}},
+		"explain_odd":     {Key: string(oddKey), Class: "media_attachments", Stored: stored("put"), Evidence: []proofJSON{{Level: "x", Op: "PutObject", Run: 7, At: at(4)}}},
 		"explain_unknown": {Key: "robots.txt"},
 	}
 	for name, s := range stories {

@@ -122,18 +122,22 @@ func TestJSON(t *testing.T) {
 	fields := documented(t)
 	in := inside(t, 60)
 	seen := map[string]map[string]bool{}
-	collect := func(code int, command string, args ...string) {
+	collectAs := func(schema string, code int, command string, args ...string) {
 		t.Helper()
 		r := in.run(append([]string{command, "--json"}, args...)...)
 		if r.code != code {
 			t.Fatalf("%s: %v", command, r)
 		}
-		if seen[command] == nil {
-			seen[command] = map[string]bool{}
+		if seen[schema] == nil {
+			seen[schema] = map[string]bool{}
 		}
-		for path := range check(t, command, r.stdout, fields[command]) {
-			seen[command][path] = true
+		for path := range check(t, schema, r.stdout, fields[schema]) {
+			seen[schema][path] = true
 		}
+	}
+	collect := func(code int, command string, args ...string) {
+		t.Helper()
+		collectAs(command, code, command, args...)
 	}
 	collect(exitOK, "plan", in.root)
 	in.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
@@ -154,6 +158,8 @@ func TestJSON(t *testing.T) {
 		collect(exitOK, "explain", string(key))
 	}
 	collect(exitLeft, "explain", "accounts/never/seen.png")
+	in.verifies(collect, collectAs)
+	collectAs("list", exitOK, "status", "--list", "missing,failed")
 	for command, all := range fields {
 		for _, f := range all {
 			if !seen[command][f.path] {
@@ -161,9 +167,37 @@ func TestJSON(t *testing.T) {
 			}
 		}
 	}
-	if len(fields) != 4 {
+	if len(fields) != 6 {
 		t.Errorf("docs/json.md has %d commands", len(fields))
 	}
+}
+
+// verifies runs verify in all the ways that print something of their own.
+func (in *insider) verifies(collect func(int, string, ...string), collectAs func(string, int, string, ...string)) {
+	in.t.Helper()
+	in.state, in.bucket = filepath.Join(in.t.TempDir(), "state"), fixtures.NewBucket(fixtures.Options{})
+	collect(exitOK, "sync", in.root)
+	collect(exitOK, "verify", "--certificate", filepath.Join(in.t.TempDir(), "certificate"), in.root)
+	collect(exitOK, "verify", "--sample", "5")
+	collect(exitOK, "verify", "--rotate", "2")
+	key := in.entry()
+	collect(exitOK, "explain", string(key))
+	in.bucket.Put(string(key), []byte("other bytes"))
+	collect(exitLeft, "verify")
+	collect(exitOK, "explain", string(key))
+	collectAs("list", exitOK, "status", "--list", "differs")
+	in.bucket.Delete(string(key))
+	collect(exitLeft, "verify", "--read")
+	collect(exitOK, "explain", string(key))
+	in.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
+		if r.Op == costs.GetObject && strings.HasSuffix(r.Key, ".png") {
+			return fixtures.Fault{Status: 400, Code: "InvalidArgument"}
+		}
+		return fixtures.Fault{}
+	})
+	collect(exitStopped, "verify", "--read")
+	in.bucket.SetFault(nil)
+	collect(exitOK, "status")
 }
 
 // An empty ledger prints empty lists, not nothing.

@@ -27,18 +27,26 @@ const (
 // longestETA is where an estimate stops meaning anything.
 const longestETA = 1000 * time.Hour
 
-// progress polls the uploader's counters: jobs never print.
+// A frame is where a run stands at one moment: what to say, the most important
+// first, and how far it is where that is known.
+type frame struct {
+	parts       []string
+	done, total int64
+	bounded     bool // total is known; before that the bar is a spinner
+}
+
+// progress polls a job's counters: jobs never print.
 type progress struct {
 	w    *world
-	u    *uploader.Uploader
 	x    *session
+	look func(elapsed time.Duration) frame
 	bar  *progressbar.ProgressBar
 	done sync.WaitGroup
 }
 
-// startProgress draws until ctx ends.
-func (w *world) startProgress(ctx context.Context, u *uploader.Uploader, x *session) *progress {
-	p := &progress{w: w, u: u, x: x}
+// startProgress draws what look shows until ctx ends.
+func (w *world) startProgress(ctx context.Context, x *session, look func(elapsed time.Duration) frame) *progress {
+	p := &progress{w: w, x: x, look: look}
 	if w.terminal {
 		p.bar = progressbar.NewOptions64(-1,
 			progressbar.OptionSetWriter(w.stderr),
@@ -70,29 +78,38 @@ func (p *progress) loop(ctx context.Context) {
 			}
 			return
 		case <-tick.C:
-			p.tell(ctx, p.u.Stats())
+			p.tell(ctx, p.look(time.Since(p.x.began)))
 		}
 	}
 }
 
-func (p *progress) tell(ctx context.Context, s uploader.Stats) {
-	elapsed := time.Since(p.x.began)
+func (p *progress) tell(ctx context.Context, f frame) {
 	if p.bar == nil {
-		p.x.log.InfoContext(ctx, "progress", "state", p.line(s, elapsed, math.MaxInt))
+		p.x.log.InfoContext(ctx, "progress", "state", f.line(math.MaxInt))
 		return
 	}
-	p.bar.Describe(p.line(s, elapsed, p.w.width-barFrame))
-	if s.WalkDone { // before that the bar is a spinner, which counts in a way of its own
-		// A bar that is full ends for ever, and files can grow: one byte is never sent.
-		p.bar.ChangeMax64(s.ToSendBytes + 1)
-		_ = p.bar.Set64(min(s.DoneBytes, s.ToSendBytes))
+	p.bar.Describe(f.line(p.w.width - barFrame))
+	if f.bounded { // before that the bar is a spinner, which counts in a way of its own
+		// A bar that is full ends for ever, and files can grow: one step is never taken.
+		p.bar.ChangeMax64(f.total + 1)
+		_ = p.bar.Set64(min(f.done, f.total))
 	}
 }
 
-// line says where the run stands, the most important first: what does not fit
-// into that many columns is left out. The total is marked as growing while the
-// walk is still running ahead.
-func (p *progress) line(s uploader.Stats, elapsed time.Duration, columns int) string {
+// line leaves out what does not fit into that many columns.
+func (f frame) line(columns int) string {
+	line := f.parts[0]
+	for _, part := range f.parts[1:] {
+		if len(line)+2+len(part) <= columns { // all of it is ASCII
+			line += "  " + part
+		}
+	}
+	return line
+}
+
+// syncFrame says where a sync stands. The total is marked as growing while the walk
+// is still running ahead.
+func (x *session) syncFrame(s uploader.Stats, elapsed time.Duration) frame {
 	more := ""
 	if !s.WalkDone {
 		more = "+"
@@ -102,8 +119,7 @@ func (p *progress) line(s uploader.Stats, elapsed time.Duration, columns int) st
 		fmt.Sprintf("%s/%s%s", size(s.DoneBytes), size(s.ToSendBytes), more),
 		size(int64(float64(s.DoneBytes)/max(0.001, elapsed.Seconds()))) + "/s",
 	}
-	b := p.x.bucket.Stats()
-	if b.Paused {
+	if x.bucket.Stats().Paused {
 		parts = append(parts, "waiting for the bucket")
 	}
 	if s.Failed > 0 {
@@ -112,17 +128,16 @@ func (p *progress) line(s uploader.Stats, elapsed time.Duration, columns int) st
 	if eta, ok := remaining(s, elapsed); ok {
 		parts = append(parts, "ETA "+span(eta))
 	}
-	parts = append(parts, "A "+count(p.x.meter.Usage().A()))
-	if b.Retries > 0 {
-		parts = append(parts, "retries "+count(b.Retries))
+	return frame{append(parts, x.requestParts()...), s.DoneBytes, s.ToSendBytes, s.WalkDone}
+}
+
+// requestParts is what every run says of its requests.
+func (x *session) requestParts() []string {
+	parts := []string{"A " + count(x.meter.Usage().A())}
+	if n := x.bucket.Stats().Retries; n > 0 {
+		parts = append(parts, "retries "+count(n))
 	}
-	line := parts[0]
-	for _, part := range parts[1:] {
-		if len(line)+2+len(part) <= columns { // all of it is ASCII
-			line += "  " + part
-		}
-	}
-	return line
+	return parts
 }
 
 // remaining believes the slower of files and bytes: many small files take time

@@ -41,7 +41,7 @@ func running(t *testing.T, n int, log *slog.Logger) *session {
 
 func TestProgressLine(t *testing.T) {
 	t.Parallel()
-	p := &progress{x: running(t, 1234, nil)}
+	x := running(t, 1234, nil)
 	walking := uploader.Stats{Done: 1200, DoneBytes: 43_300_000, ToSend: 45_000, ToSendBytes: 2_000_000_000}
 	known := walking
 	known.WalkDone = true
@@ -61,7 +61,7 @@ func TestProgressLine(t *testing.T) {
 		{"a very narrow one", failing, 25, "1,200/45,000 files"},
 		{"none at all", failing, -12, "1,200/45,000 files"},
 	} {
-		if got := p.line(tt.stats, time.Minute, tt.columns); got != tt.want {
+		if got := x.syncFrame(tt.stats, time.Minute).line(tt.columns); got != tt.want {
 			t.Errorf("%s:\n%s, want\n%s", tt.name, got, tt.want)
 		}
 	}
@@ -76,7 +76,8 @@ func TestProgressDrawsOneLine(t *testing.T) {
 		var stdout bytes.Buffer
 		w := &world{stdout: &stdout, stderr: &stderr, terminal: true, width: 80}
 		ctx, cancel := context.WithCancel(t.Context())
-		p := w.startProgress(ctx, uploader.New(uploader.Options{}), running(t, 1, slog.New(slog.DiscardHandler)))
+		x := running(t, 1, slog.New(slog.DiscardHandler))
+		p := w.startProgress(ctx, x, func(elapsed time.Duration) frame { return x.syncFrame(uploader.Stats{}, elapsed) })
 		time.Sleep(drawEvery / 2)
 		for _, s := range []uploader.Stats{
 			{ToSend: 3, ToSendBytes: 30},
@@ -87,12 +88,13 @@ func TestProgressDrawsOneLine(t *testing.T) {
 		} {
 			time.Sleep(drawEvery)
 			stderr.Reset()
-			p.tell(ctx, s)
+			f := x.syncFrame(s, time.Since(x.began))
+			p.tell(ctx, f)
 			drawn := stderr.String()
 			if want := fmt.Sprintf("%d%%", 100*min(s.DoneBytes, s.ToSendBytes)/(s.ToSendBytes+1)); s.WalkDone && !strings.Contains(drawn, want) {
 				t.Errorf("want %s, drawn is %q", want, drawn)
 			}
-			if !strings.Contains(drawn, p.line(s, time.Since(p.x.began), 80-barFrame)) {
+			if !strings.Contains(drawn, f.line(80-barFrame)) {
 				t.Errorf("drawn is %q", drawn)
 			}
 			for line := range strings.SplitSeq(drawn, "\r") {
@@ -121,7 +123,8 @@ func TestProgressInTheLog(t *testing.T) {
 		var stdout bytes.Buffer
 		w := &world{stdout: &stdout, stderr: &stderr}
 		ctx, cancel := context.WithCancel(t.Context())
-		p := w.startProgress(ctx, uploader.New(uploader.Options{}), running(t, 7, w.logger(false)))
+		x := running(t, 7, w.logger(false))
+		p := w.startProgress(ctx, x, func(elapsed time.Duration) frame { return x.syncFrame(uploader.Stats{}, elapsed) })
 		time.Sleep(29 * time.Second)
 		if s := stderr.String(); s != "" {
 			t.Errorf("too early: %q", s)
@@ -179,7 +182,8 @@ func TestProgressEndsBeforeTheWalk(t *testing.T) {
 		var stderr syncBuffer
 		w := &world{stderr: &stderr, terminal: true, width: 80}
 		ctx, cancel := context.WithCancel(t.Context())
-		p := w.startProgress(ctx, uploader.New(uploader.Options{}), running(t, 1, slog.New(slog.DiscardHandler)))
+		x := running(t, 1, slog.New(slog.DiscardHandler))
+		p := w.startProgress(ctx, x, func(elapsed time.Duration) frame { return x.syncFrame(uploader.Stats{}, elapsed) })
 		time.Sleep(time.Second)
 		cancel()
 		p.wait()

@@ -27,7 +27,7 @@ type syncReport struct {
 	month               costs.Usage // this calendar month's requests, this run's included
 	limited             bool
 	switched, modeUnset bool
-	retry, joined       bool
+	retry               bool
 	decided             bool // the walk came to its end and every file was decided
 	bucket, domain      string
 	root                string
@@ -75,14 +75,10 @@ func (r *syncReport) json() syncJSON {
 // showSync completes the report from the ledger and prints it.
 func (w *world) showSync(ctx context.Context, x *session, r *syncReport, o *syncOptions) error {
 	ctx = context.WithoutCancel(ctx)
-	now := time.Now().UTC()
-	from := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	var err error
-	if r.month, err = x.ledger.MonthUsage(ctx, from, now.AddDate(0, 0, 1)); err != nil {
+	if r.month, r.cost, err = x.spent(ctx, r.Requests); err != nil {
 		return err
 	}
-	prices := costs.Standard()
-	r.cost = prices.Bill(r.month, decimal.Zero).Total.Sub(prices.Bill(r.month.Sub(r.Requests), decimal.Zero).Total)
 	if o.json {
 		return printJSON(w.stdout, r.json())
 	}
@@ -101,6 +97,17 @@ func (w *world) showSync(ctx context.Context, x *session, r *syncReport, o *sync
 	r.causes = summary.Findings
 	_, err = io.WriteString(w.stdout, r.screen())
 	return err
+}
+
+// spent is this calendar month's use, and what a part of it added to the bill.
+func (x *session) spent(ctx context.Context, part costs.Usage) (month costs.Usage, usd decimal.Decimal, err error) {
+	now := time.Now().UTC()
+	from := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	if month, err = x.ledger.MonthUsage(ctx, from, now.AddDate(0, 0, 1)); err != nil {
+		return month, usd, err
+	}
+	prices := costs.Standard()
+	return month, prices.Bill(month, decimal.Zero).Total.Sub(prices.Bill(month.Sub(part), decimal.Zero).Total), nil
 }
 
 func printJSON(out io.Writer, v any) error {

@@ -43,7 +43,7 @@ func newRoot(w *world) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{err, c.CommandPath() + " --help lists the flags"}
 	})
-	root.AddCommand(newPlan(w), newSync(w), newStatus(w), newExplain(w), newDemo(w))
+	root.AddCommand(newPlan(w), newSync(w), newVerify(w), newStatus(w), newExplain(w), newDemo(w))
 	return root
 }
 

@@ -87,20 +87,13 @@ func (w *world) open(ctx context.Context, e errand) (_ *session, err error) {
 		return x, err
 	}
 	x.dir = dir
-	var switched time.Time
 	if e.access.newBucket {
-		if switched, err = x.putAside(ctx, e.access); err != nil {
+		if err := x.putAside(ctx, e.access); err != nil {
 			return x, stateError(dir, err)
 		}
 	}
 	if x.ledger, err = ledger.Open(ctx, dir, ledger.Options{Log: x.log}); err != nil {
 		return x, stateError(dir, err)
-	}
-	if !switched.IsZero() {
-		// Another bucket does not undo the switch; only --before-switch does.
-		if err := x.ledger.SetIdentity(ctx, ledger.Identity{SwitchedAt: switched}); err != nil {
-			return x, err
-		}
 	}
 	if x.run, err = x.ledger.Begin(ctx, e.command, x.began); err != nil {
 		return x, err
@@ -109,24 +102,13 @@ func (w *world) open(ctx context.Context, e errand) (_ *session, err error) {
 }
 
 // putAside makes room for a new ledger, but only if that one would be granted the
-// bucket: else a mistyped name would cost the ledger of the right one. It returns
-// since when Mastodon writes to the old bucket.
-func (x *session) putAside(ctx context.Context, a access) (switched time.Time, err error) {
-	old, err := ledger.OpenReader(ctx, x.dir)
-	if errors.Is(err, ledger.ErrNoLedger) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, err
-	}
-	id, err := old.Identity(ctx)
-	if err = errors.Join(err, old.Close()); err != nil {
-		return time.Time{}, err
-	}
+// bucket: else a mistyped name would cost the ledger of the right one. The new one
+// keeps the switch: another bucket does not undo it, only --before-switch does.
+func (x *session) putAside(ctx context.Context, a access) error {
 	if err := owner.WouldGrant(ctx, x.bucket, x.ownerOptions(a)); err != nil {
-		return time.Time{}, err
+		return err
 	}
-	return id.SwitchedAt, ledger.SetAside(ctx, x.dir, x.began)
+	return ledger.SetAside(ctx, x.dir, x.began)
 }
 
 func (x *session) ownerOptions(a access) owner.Options {

@@ -24,12 +24,16 @@ func newStatus(w *world) *cobra.Command {
 		Use:   "status",
 		Short: "What the ledger knows: totals, last runs, failures and what to do",
 		Long: `Status reads the ledger only: no request, no lock, also while a sync is running.
---list prints one line per key, tab-separated: kind, size, cause, key.` + "\n" + exitHelp,
+--list prints one line per key, tab-separated: kind, size, cause, key; with --json an
+object with the same, and what is known beside it. Of a sync: failed, conflict,
+changed, held_back, exposed, left, vanished, outside, unreadable, link, special. Of the
+last verify: missing, differs, rewritten, extra, exposed, changed_on_disk,
+never_uploaded, unread, headers, public.` + "\n" + exitHelp,
 		Args: wantArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), w, o) },
 	}
 	o.addFlags(c.Flags())
-	c.Flags().StringSliceVar(&o.list, "list", nil, "list every key of these `KINDS`: failed, conflict, changed, held_back, exposed, left, vanished, outside, unreadable, link, special")
+	c.Flags().StringSliceVar(&o.list, "list", nil, "list every key of these `KINDS`")
 	return c
 }
 
@@ -38,16 +42,13 @@ func runStatus(ctx context.Context, w *world, o *statusOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if len(kinds) > 0 && o.json {
-		return usagef("type only one of them", "--list prints lines, not a JSON object")
-	}
 	led, err := o.reader(ctx, w)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, led.Close()) }()
-	if len(kinds) > 0 {
-		return listFindings(ctx, w.stdout, led, kinds)
+	if len(o.list) > 0 {
+		return kinds.list(ctx, w.stdout, led, o.json)
 	}
 	s, err := readStatus(ctx, led)
 	if err != nil {
@@ -71,30 +72,6 @@ func (o *common) reader(ctx context.Context, w *world) (*ledger.Ledger, error) {
 		return nil, stateError(dir, err)
 	}
 	return led, nil
-}
-
-func parseKinds(names []string) ([]ledger.Kind, error) {
-	var kinds []ledger.Kind
-	for _, name := range names {
-		k := ledger.Kind(name)
-		if !k.Valid() {
-			return nil, usagef("the kinds are listed by: mediamove status --help", "--list %q: no such kind", name)
-		}
-		kinds = append(kinds, k)
-	}
-	return kinds, nil
-}
-
-func listFindings(ctx context.Context, out io.Writer, led *ledger.Ledger, kinds []ledger.Kind) error {
-	for f, err := range led.Findings(ctx, kinds...) {
-		if err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintf(out, "%s\t%d\t%s\t%s\n", f.Kind, f.Size, oneLine(f.Cause), quoteKey(string(f.Key))); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // quoteKey quotes a key only if a terminal or a script would stumble over it.
@@ -124,6 +101,7 @@ func (s *statusJSON) screen() string {
 		b.WriteString("no whole walk yet\n")
 	}
 	s.printTotals(&b)
+	s.printProof(&b)
 	s.printFindings(&b)
 	s.printRuns(&b)
 	return b.String()
@@ -145,6 +123,22 @@ func (s *statusJSON) printTotals(b *strings.Builder) {
 	if s.Uploads > 0 {
 		_, _ = fmt.Fprintf(b, "\n%s under way in parts, or left by a killed run: the next sync ends what is left\n", files(int64(s.Uploads)))
 	}
+}
+
+// printProof says what was proven since it was moved.
+func (s *statusJSON) printProof(b *strings.Builder) {
+	p := s.Proof
+	b.WriteString("\nproof\n")
+	if p.LastPass == nil {
+		b.WriteString("  the answers to our PUTs only: no verify has listed the bucket yet\n")
+		return
+	}
+	disk := ""
+	if p.LastPass.Walked {
+		disk = ", the disk compared too"
+	}
+	_, _ = fmt.Fprintf(b, "  listed       %12s   the same in run %d, %s%s\n", count(p.LastPass.Same), p.LastPass.Run, p.LastPass.At.Format(time.DateTime), disk)
+	_, _ = fmt.Fprintf(b, "  read back    %12s   of %s, and not in doubt since\n", count(p.ReadBack), count(p.Recorded))
 }
 
 func (s *statusJSON) printFindings(b *strings.Builder) {

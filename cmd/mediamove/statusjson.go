@@ -20,6 +20,7 @@ type statusJSON struct {
 	Switched *time.Time  `json:"switched_at,omitempty"`
 	LastWalk *time.Time  `json:"last_whole_walk,omitempty"`
 	Classes  []totalJSON `json:"classes"`
+	Proof    proofsJSON  `json:"proof"`
 	Causes   []causeJSON `json:"findings"`
 	Uploads  int         `json:"uploads_under_way"`
 	Runs     []runJSON   `json:"runs"`
@@ -32,6 +33,34 @@ type totalJSON struct {
 	Bytes   int64       `json:"bytes"`
 	Adopted int64       `json:"adopted"`
 	Untyped int64       `json:"untyped"`
+}
+
+type proofsJSON struct {
+	Recorded int64     `json:"recorded"`
+	ReadBack int64     `json:"read_back"`
+	LastPass *passJSON `json:"last_listing,omitempty"`
+}
+
+type passJSON struct {
+	Run    int64     `json:"run"`
+	At     time.Time `json:"at"`
+	Walked bool      `json:"disk_compared"`
+	Listed int64     `json:"objects"`
+	Same   int64     `json:"same"`
+}
+
+func readProof(ctx context.Context, led *ledger.Ledger) (proofsJSON, error) {
+	totals, err := led.Proofs(ctx)
+	if err != nil {
+		return proofsJSON{}, err
+	}
+	p := proofsJSON{Recorded: totals.Entries, ReadBack: totals.ReadBack}
+	last, err := led.LastPass(ctx)
+	if errors.Is(err, ledger.ErrUnknown) {
+		return p, nil
+	}
+	p.LastPass = &passJSON{last.Run, last.Ended.UTC(), last.Walked, last.Listed, last.Same}
+	return p, err
 }
 
 type causeJSON struct {
@@ -63,9 +92,10 @@ func readStatus(ctx context.Context, led *ledger.Ledger) (*statusJSON, error) {
 	sum, err3 := led.Summary(ctx)
 	uploads, err4 := led.Uploads(ctx)
 	runs, err5 := led.Runs(ctx, 10)
+	proof, err6 := readProof(ctx, led)
 	s := &statusJSON{
 		Schema: "mediamove.status/1", Bucket: id.Bucket, BucketID: id.BucketID, Domain: id.Domain,
-		Switched: instant(id.SwitchedAt), LastWalk: instant(walk.Began), Uploads: len(uploads),
+		Switched: instant(id.SwitchedAt), LastWalk: instant(walk.Began), Uploads: len(uploads), Proof: proof,
 		Classes: []totalJSON{}, Causes: []causeJSON{}, Runs: []runJSON{},
 	}
 	for _, c := range sum.Classes {
@@ -77,7 +107,7 @@ func readStatus(ctx context.Context, led *ledger.Ledger) (*statusJSON, error) {
 	for _, r := range runs {
 		s.Runs = append(s.Runs, runOf(r))
 	}
-	return s, errors.Join(err1, err2, err3, err4, err5)
+	return s, errors.Join(err1, err2, err3, err4, err5, err6)
 }
 
 func runOf(r ledger.Run) runJSON {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"iter"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -138,7 +137,7 @@ func (o *syncOptions) sync(ctx context.Context, w *world, x *session) error {
 	}
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
 	x.books.Go(func() { x.saveUsage(side) })
-	progress := w.startProgress(side, u, x)
+	progress := w.startProgress(side, x, func(elapsed time.Duration) frame { return x.syncFrame(u.Stats(), elapsed) })
 	runErr := u.Run(ctx, x.ledger.Pending(ctx, x.files(ctx, o)))
 	stopSide()
 	progress.wait()
@@ -277,6 +276,6 @@ func (x *session) report(o *syncOptions, u *uploader.Uploader, err error) *syncR
 		limited:  errors.Is(err, r2.ErrLimit),
 		switched: x.claim.Switched, modeUnset: o.mode == 0 && !x.claim.Switched,
 		bucket: x.settings.Bucket, domain: x.settings.LocalDomain, root: x.tree.Root(),
-		retry: o.retryFailed, joined: slices.Contains([]string{x.settings.Bucket, x.claim.BucketID}, o.join),
+		retry: o.retryFailed,
 	}
 }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"example.org/mediamove/ledger"
+	"example.org/mediamove/media"
+)
+
+// wantedKeys is what --list asks for. A word may name both: what a sync found, and what
+// a verify did.
+type wantedKeys struct {
+	kinds    []ledger.Kind
+	verdicts []ledger.Verdict
+}
+
+func parseKinds(names []string) (l wantedKeys, err error) {
+	for _, name := range names {
+		k, v := ledger.Kind(name), ledger.Verdict(name)
+		if !k.Valid() && !v.Valid() {
+			return l, usagef("the kinds are wantedKeys by: mediamove status --help", "--list %q: no such kind", name)
+		}
+		if k.Valid() {
+			l.kinds = append(l.kinds, k)
+		}
+		if v.Valid() {
+			l.verdicts = append(l.verdicts, v)
+		}
+	}
+	return l, nil
+}
+
+// A listItem is one key of a list.
+type listItem struct {
+	Kind   string    `json:"kind"`
+	Key    media.Key `json:"key"`
+	Size   int64     `json:"size"`
+	Cause  string    `json:"cause"`
+	Detail string    `json:"detail,omitempty"`
+	ETag   string    `json:"etag,omitempty"`
+	Run    int64     `json:"run"`
+	At     time.Time `json:"at"`
+}
+
+// list prints as it reads: a list may have a million keys.
+func (l wantedKeys) list(ctx context.Context, out io.Writer, led *ledger.Ledger, asJSON bool) error {
+	p := printer{out: out, json: asJSON}
+	if asJSON {
+		if _, err := io.WriteString(out, "{\n  \"schema\": \"mediamove.list/1\",\n  \"items\": ["); err != nil {
+			return err
+		}
+	}
+	if err := l.each(ctx, led, p.print); err != nil {
+		return err
+	}
+	if asJSON {
+		_, err := io.WriteString(out, "\n  ]\n}\n")
+		return err
+	}
+	return nil
+}
+
+// each passes on what syncs found, then what the last verify did.
+func (l wantedKeys) each(ctx context.Context, led *ledger.Ledger, tell func(listItem) error) error {
+	if len(l.kinds) > 0 {
+		for f, err := range led.Findings(ctx, l.kinds...) {
+			if err == nil {
+				err = tell(listItem{string(f.Kind), f.Key, f.Size, f.Cause, f.Detail, "", f.Run, f.At.UTC()})
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if len(l.verdicts) == 0 {
+		return nil
+	}
+	last, err := led.Latest(ctx, "verify")
+	if errors.Is(err, ledger.ErrUnknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for d, err := range led.Doubts(ctx, last.ID, l.verdicts...) {
+		if err == nil {
+			err = tell(listItem{string(d.Verdict), d.Key, d.Size, d.Cause, d.Detail, d.ETag, d.Run, d.At.UTC()})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A printer prints one key after the other.
+type printer struct {
+	out  io.Writer
+	json bool
+	some bool
+}
+
+func (p *printer) print(i listItem) error {
+	if !p.json {
+		_, err := fmt.Fprintf(p.out, "%s\t%d\t%s\t%s\n", i.Kind, i.Size, oneLine(i.Cause), quoteKey(string(i.Key)))
+		return err
+	}
+	comma := ","
+	if !p.some {
+		comma = ""
+	}
+	p.some = true
+	line, err := json.Marshal(i)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.out, "%s\n    %s", comma, line)
+	return err
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"example.org/mediamove/costs"
+	"example.org/mediamove/media"
+	"example.org/mediamove/verify"
+)
+
+type verifyJSON struct {
+	Schema string `json:"schema"`
+	Run    int64  `json:"run,omitempty"`
+
+	Same          int64 `json:"same"`
+	Missing       int64 `json:"missing"`
+	Differs       int64 `json:"differs"`
+	Rewritten     int64 `json:"rewritten"`
+	Extra         int64 `json:"extra"`
+	OtherHost     int64 `json:"other_host"`
+	NeverUploaded int64 `json:"never_uploaded"`
+	Removed       int64 `json:"removed"`
+	ChangedOnDisk int64 `json:"changed_on_disk"`
+	HeldBack      int64 `json:"held_back"`
+	Exposed       int64 `json:"exposed"`
+	Unread        int64 `json:"unread"`
+	Headers       int64 `json:"headers"`
+	Public        int64 `json:"public"`
+
+	Differences int64    `json:"differences"`
+	Complete    bool     `json:"complete"`
+	Unknown     []string `json:"unknown"`
+
+	Causes []verifyCauseJSON `json:"causes"`
+
+	Listed     int64 `json:"listed"`
+	Recorded   int64 `json:"recorded"`
+	Unrecorded int64 `json:"unrecorded"`
+	Shrunk     int64 `json:"shrunk"`
+	Probed     int64 `json:"probed"`
+	Bytes      int64 `json:"bytes"`
+	Switched   bool  `json:"switched"`
+	WholeDisk  bool  `json:"whole_disk"`
+
+	Classes []verifyClassJSON `json:"classes"`
+	Read    *readJSON         `json:"read,omitempty"`
+	Looks   looksJSON         `json:"looks"`
+
+	Repaired    int64            `json:"repaired"`
+	Certificate *certificateJSON `json:"certificate,omitempty"`
+
+	Requests costs.Usage `json:"requests"`
+	ClassA   int64       `json:"class_a"`
+	ClassB   int64       `json:"class_b"`
+	CostUSD  string      `json:"cost_usd"`
+	Seconds  float64     `json:"seconds"`
+}
+
+// A verifyCauseJSON is what differs for one reason, with the first of its keys.
+type verifyCauseJSON struct {
+	Verdict string      `json:"verdict"`
+	Cause   string      `json:"cause"`
+	Objects int64       `json:"objects"`
+	First   []media.Key `json:"first"`
+}
+
+type verifyClassJSON struct {
+	Class   string `json:"class"`
+	Cached  bool   `json:"cached"`
+	Objects int64  `json:"objects"`
+	Bytes   int64  `json:"bytes"`
+}
+
+type readJSON struct {
+	Asked   string `json:"asked"`
+	Objects int64  `json:"objects"`
+	Equal   int64  `json:"equal"`
+	Bytes   int64  `json:"bytes"`
+	Resumed int64  `json:"resumed"`
+
+	Slot int `json:"slot,omitempty"`
+	Of   int `json:"of,omitempty"`
+
+	Seed       uint64  `json:"seed,omitempty"`
+	Population int64   `json:"population,omitempty"`
+	Share      float64 `json:"share,omitempty"`
+	Bound      *int64  `json:"bound,omitempty"`
+}
+
+type lookJSON struct {
+	Asked int64 `json:"asked"`
+	Fine  int64 `json:"fine"`
+}
+
+type looksJSON struct {
+	Headers lookJSON `json:"headers"`
+	Public  lookJSON `json:"public"`
+	Private lookJSON `json:"private"`
+}
+
+type certificateJSON struct {
+	File    string `json:"file"`
+	List    string `json:"list"`
+	SHA256  string `json:"list_sha256"`
+	Objects int64  `json:"objects"`
+	Bytes   int64  `json:"bytes"`
+}
+
+// json is the report for machines.
+func (r *verifyReport) json() verifyJSON {
+	of := r.Of
+	out := verifyJSON{
+		Schema: "mediamove.verify/1", Run: r.run,
+		Same: of(verify.Same), Missing: of(verify.Missing), Differs: of(verify.Differs), Rewritten: of(verify.Rewritten),
+		Extra: of(verify.Extra), OtherHost: of(verify.OtherHost), NeverUploaded: of(verify.NeverUploaded),
+		ChangedOnDisk: of(verify.ChangedOnDisk), HeldBack: of(verify.HeldBack), Exposed: of(verify.Exposed),
+		Unread: of(verify.Unread), Headers: of(verify.BadHeaders), Public: of(verify.BadPublic),
+		Differences: r.remaining(), Complete: r.complete(), Unknown: append([]string{}, r.Unknown...),
+		Listed: r.Listed, Recorded: r.Recorded, Unrecorded: r.Unrecorded, Shrunk: r.shrunk, Probed: r.Probes,
+		Switched: r.Switched, WholeDisk: r.WholeDisk, Classes: []verifyClassJSON{}, Causes: []verifyCauseJSON{},
+		Looks:    looksJSON{lookJSON(r.Headers), lookJSON(r.Public), lookJSON(r.Private)},
+		Repaired: r.repaired, Certificate: r.certificate,
+		Requests: r.requests, ClassA: r.requests.A(), ClassB: r.requests.B(), CostUSD: r.usd, Seconds: r.seconds,
+	}
+	for _, g := range r.causes {
+		cause := verifyCauseJSON{Verdict: string(g.verdict), Cause: g.cause, Objects: g.n}
+		for _, d := range g.first {
+			cause.First = append(cause.First, d.Key)
+		}
+		out.Causes = append(out.Causes, cause)
+	}
+	for _, c := range r.classRows() {
+		out.Classes = append(out.Classes, c)
+		out.Bytes += c.Bytes
+	}
+	if read := r.Read; read.Asked != "" {
+		out.Read = &readJSON{Asked: read.Asked, Objects: read.Objects, Equal: read.Equal, Bytes: read.Bytes, Resumed: read.Resumed}
+		switch read.Asked {
+		case "sample":
+			s := read.Sample
+			out.Read.Seed, out.Read.Population, out.Read.Share, out.Read.Bound = s.Seed, s.Population, s.Share, new(s.Bound())
+		default:
+			out.Read.Slot, out.Read.Of = read.Slot, read.Of
+		}
+	}
+	return out
+}
