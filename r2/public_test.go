@@ -344,10 +344,10 @@ func TestPublicLists(t *testing.T) {
 		"down":             {host: answer(501, "<Error><Code>X</Code></Error>"), asked: 1, err: "list bucket: 501: files.example gave no answer that tells whether strangers may list"},
 		"cut":              {host: func(w http.ResponseWriter, r *http.Request) { cut(w, r) }, asked: 3, err: "list bucket: read: connection reset by peer"},
 		"below a path": {host: func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.EscapedPath() == "/a%20b/" {
+			if r.URL.EscapedPath() == "/a%2Bb/" {
 				fmt.Fprint(w, listingXML)
 			}
-		}, lists: true, asked: 1, config: func(c *PublicConfig) { c.Host, c.Prefix = "files.example/a b/", "p" }},
+		}, lists: true, asked: 1, config: func(c *PublicConfig) { c.Host, c.Prefix = "files.example/a+b/", "p" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

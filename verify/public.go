@@ -75,7 +75,7 @@ func (v *Verifier) nobodyLists(ctx context.Context, t Tour) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case r2.Stops(err):
+		case errors.Is(err, r2.ErrLimit):
 			return err
 		case err != nil:
 			v.unknown(fmt.Sprintf("ask %s for a listing: %v", where, err))
@@ -99,7 +99,7 @@ func (v *Verifier) visit(ctx context.Context, t Tour, e *ledger.Entry) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case r2.Stops(err):
+	case errors.Is(err, r2.ErrLimit): // nothing else about the public host ends the run
 		return err
 	case err != nil:
 		v.unknown(fmt.Sprintf("visit %s: %v", k, err))
@@ -150,7 +150,7 @@ func (v *Verifier) visitPrivate(ctx context.Context, t Tour, k media.Key) error 
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case r2.Stops(err):
+	case errors.Is(err, r2.ErrLimit): // nothing else about the public host ends the run
 		return err
 	case err != nil:
 		v.unknown(fmt.Sprintf("visit %s: %v", k, err))
