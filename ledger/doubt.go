@@ -88,7 +88,7 @@ const (
 
 	insertDoubt = "REPLACE INTO doubt (" + doubtColumns + ") VALUES (?,?,?,?,?,?,?,?,?)"
 	extendDoubt = `UPDATE doubt SET last_run = ?1, cause = ?2, detail = ?3, size = ?4, etag = ?5, at_ns = ?6
-		WHERE key = ?7 AND verdict = ?8 AND last_run <= ?1
+		WHERE key = ?7 AND verdict = ?8
 		AND last_run >= (SELECT coalesce(max(run), 0) FROM pass WHERE run < ?1)`
 )
 

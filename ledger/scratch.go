@@ -10,6 +10,8 @@ import (
 	"iter"
 	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // limits bound a [Scratch]'s memory. Tests have smaller ones.
@@ -56,11 +58,20 @@ func NewScratch(ctx context.Context, dir string) (*Scratch, error) {
 	if err != nil {
 		return nil, failed("make scratch file", err)
 	}
-	return &Scratch{dir: dir, file: f, limits: limits{arena: 4 << 20, merge: 8 << 20, fewer: 1024}}, nil
+	return &Scratch{dir: dir, file: f, limits: limits{arena: 4 << 20, merge: 4 << 20, fewer: 1024}}, nil
 }
 
-// createUnlinked makes a file and takes its name away at once.
+// createUnlinked makes a file that never has a name, where the file system can.
 func createUnlinked(dir string) (*os.File, error) {
+	f, err := os.OpenFile(dir, os.O_RDWR|os.O_EXCL|unix.O_TMPFILE, 0o600)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
+		return createAndUnlink(dir)
+	}
+	return f, err
+}
+
+// createAndUnlink leaves an empty file if it is killed half way.
+func createAndUnlink(dir string) (*os.File, error) {
 	f, err := os.CreateTemp(dir, "scratch-*") // mode 0600
 	if err != nil {
 		return nil, err

@@ -123,7 +123,7 @@ func (w *weighing) count(ctx context.Context, tx *sql.Tx) (err error) {
 			return err
 		}
 		p.Ended = instant(ended)
-		w.passes.add(p, saw)
+		w.add(p, saw)
 	}
 	return rows.Err()
 }

@@ -96,7 +96,11 @@ func (v *Verifier) beginReading(r Reading, expected int64) {
 // resumed reports whether an interrupted run of the same part has read the object. What
 // this run doubts is not counted, and is passed over when its turn comes.
 func (v *Verifier) resumed(ctx context.Context, e *ledger.Entry, p Part, m Memory) (bool, error) {
-	done, err := m.ReadSince(ctx, e.File.Key, p.Since)
+	since := p.Since
+	if e.At.After(since) {
+		since = e.At // it was sent again meanwhile
+	}
+	done, err := m.ReadSince(ctx, e.File.Key, since)
 	if err != nil || !done {
 		return false, err
 	}
