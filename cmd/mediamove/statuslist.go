@@ -12,7 +12,7 @@ import (
 	"example.org/mediamove/media"
 )
 
-// wantedKeys is what --list asks for. A word may name both: what a sync found, and what
+// wantedKeys are what --list asks for. A word may name both: what a sync found, and what
 // a verify did.
 type wantedKeys struct {
 	kinds    []ledger.Kind
@@ -23,7 +23,7 @@ func parseKinds(names []string) (l wantedKeys, err error) {
 	for _, name := range names {
 		k, v := ledger.Kind(name), ledger.Verdict(name)
 		if !k.Valid() && !v.Valid() {
-			return l, usagef("the kinds are wantedKeys by: mediamove status --help", "--list %q: no such kind", name)
+			return l, usagef("the kinds are listed by: mediamove status --help", "--list %q: no such kind", name)
 		}
 		if k.Valid() {
 			l.kinds = append(l.kinds, k)

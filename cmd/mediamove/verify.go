@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"example.org/mediamove/ledger"
 	"example.org/mediamove/mastodon"
 	"example.org/mediamove/scanner"
 	"example.org/mediamove/verify"
@@ -44,7 +45,7 @@ func newVerify(w *world) *cobra.Command {
 		Short: "Prove that every object is there, with the right bytes; or say which is not, and why",
 		Long: `Verify lists the bucket once, one Class A per 1,000 objects, and holds the listing
 against the ledger and, when ROOT is given, against a fresh walk of the disk. It
-changes no object and no file.
+changes no file, and without --repair no object.
 
 A listing proves that an object is there with the size and MD5 that were stored with
 it. Bytes that rotted at rest show only when they are read back: --read reads all of
@@ -162,6 +163,9 @@ func (o *verifyOptions) runLedger(ctx context.Context, w *world, settings mastod
 	if err := o.checkCertificate(root); err != nil {
 		return closing(err, tree)
 	}
+	if err := o.needLedger(ctx, w); err != nil {
+		return closing(err, tree)
+	}
 	x, err := w.open(ctx, errand{"verify", root, o.common, settings, o.access})
 	if err != nil {
 		return closing(err, tree)
@@ -169,6 +173,19 @@ func (o *verifyOptions) runLedger(ctx context.Context, w *world, settings mastod
 	x.tree = tree
 	defer func() { err = also(err, x.close()) }()
 	return o.runVerifier(ctx, w, x, func(ctx context.Context) (*verify.Verifier, error) { return o.verifier(ctx, x) })
+}
+
+// needLedger refuses to make a ledger where there is none: nothing could be held
+// against it, and a mistyped --state would leave one behind.
+func (o *verifyOptions) needLedger(ctx context.Context, w *world) error {
+	led, err := o.reader(ctx, w)
+	switch {
+	case err == nil:
+		return led.Close()
+	case errors.Is(err, ledger.ErrNoLedger):
+		return err
+	}
+	return nil // whatever it is, opening it for the run will say it
 }
 
 func closing(err error, tree *scanner.Tree) error {
