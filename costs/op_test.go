@@ -14,7 +14,10 @@ func TestClassOf(t *testing.T) {
 			"ListBuckets", "PutBucket", "ListObjects", "PutObject", "CopyObject", "CompleteMultipartUpload",
 			"CreateMultipartUpload", "LifecycleStorageTierTransition", "ListMultipartUploads", "UploadPart",
 			"UploadPartCopy", "ListParts", "PutBucketEncryption", "PutBucketCors", "PutBucketLifecycleConfiguration",
-			"DeleteObjects", // not on the list
+			// not on the list
+			"DeleteObjects", "DeleteObjectsByPrefix", "DeleteBucketCors", "DeleteBucketEncryption",
+			"DeleteBucketLifecycleConfiguration", "GetBucketVersioning", "GetBucketNotificationConfiguration",
+			"GetBucketSippyConfiguration",
 		},
 		costs.ClassB: {
 			"HeadBucket", "HeadObject", "GetObject", "UsageSummary", "GetBucketEncryption", "GetBucketLocation",
@@ -48,8 +51,8 @@ func TestOpNames(t *testing.T) {
 		}
 		seen[name] = true
 	}
-	if len(seen) != 27 {
-		t.Errorf("%d operations, want 27", len(seen))
+	if len(seen) != 34 {
+		t.Errorf("%d operations, want 34", len(seen))
 	}
 }
 
@@ -66,10 +69,45 @@ func TestParseOp(t *testing.T) {
 		{"Unknown", costs.Unknown, true},
 		{"", costs.Unknown, false},
 		{"putobject", costs.Unknown, false},
-		{"DeleteObjectsByPrefix", costs.Unknown, false},
+		{"ListObjectsV1", costs.ListObjects, true},
+		{"DeleteBucketLifecycle", costs.DeleteBucketLifecycleConfiguration, true},
+		{"LifecycleDeletion", costs.Unknown, false},
 	} {
 		if got, ok := costs.ParseOp(tt.name); got != tt.want || ok != tt.ok {
 			t.Errorf("ParseOp(%q) = %v, %v; want %v, %v", tt.name, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+// TestListed counts what the price list names: 15 of Class A, 8 of Class B, 3 free.
+func TestListed(t *testing.T) {
+	t.Parallel()
+	listed := map[costs.OpClass]int{}
+	for i := range 256 {
+		if op := costs.Op(i); op.Listed() {
+			listed[op.Class()]++
+		}
+	}
+	if listed[costs.ClassA] != 15 || listed[costs.ClassB] != 8 || listed[costs.Free] != 3 {
+		t.Errorf("listed: %v", listed)
+	}
+	for _, op := range []costs.Op{costs.Unknown, costs.DeleteObjects, costs.GetBucketSippyConfiguration, 200} {
+		if op.Listed() || op.Class() != costs.ClassA {
+			t.Errorf("%v is listed: %v, as %v", op, op.Listed(), op.Class())
+		}
+	}
+	for _, op := range []costs.Op{costs.ListBuckets, costs.PutBucketLifecycleConfiguration, costs.AbortMultipartUpload} {
+		if !op.Listed() {
+			t.Errorf("%v is not listed", op)
+		}
+	}
+}
+
+func TestCharged(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]bool{200: true, 304: true, 400: true, 401: false, 403: false, 404: true, 412: true, 429: true, 500: true, 503: true} {
+		if costs.Charged(status) != want {
+			t.Errorf("%d: charged %v", status, !want)
 		}
 	}
 }
