@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"example.org/mediamove/costs"
 )
@@ -74,14 +75,17 @@ func noop(ctx context.Context, h *harness, m measure) error {
 	return nil
 }
 
-// idle returns the most requests of a run besides one GET.
-func idle(s series) float64 {
+// idle returns the most requests of a run besides one GET and the operations
+// that are its work.
+func idle(s series, work ...costs.Op) float64 {
 	return s.of(func(s sample) float64 {
-		var n int64
-		for _, count := range s.Requests.Ops.All() {
-			n += count
+		n := -min(1, s.Requests.Ops.Get(costs.GetObject))
+		for op, count := range s.Requests.Ops.All() {
+			if !slices.Contains(work, op) {
+				n += count
+			}
 		}
-		return float64(n - min(1, s.Requests.Ops.Get(costs.GetObject)))
+		return float64(n)
 	}).max
 }
 

@@ -30,6 +30,15 @@ type client struct {
 	argv   func(job) []string
 	env    func(job) []string
 	onBoth bool // not pinned to the client's core
+	says   bool // its stdout is kept, since a measure checks it
+}
+
+// stdout returns the file that c writes to.
+func (c client) stdout(j job) string {
+	if !c.says {
+		return os.DevNull
+	}
+	return filepath.Join(j.home, "stdout")
 }
 
 // The names that goals refer to.
@@ -39,6 +48,11 @@ const (
 	rcloneNoHead = "rclone --s3-no-head"
 	mc           = "mc mirror"
 	find         = "find"
+
+	verifyListing = "mediamove verify"
+	verifyRoot    = "mediamove verify ROOT"
+	checkSize     = "rclone check --size-only"
+	checkHash     = "rclone check"
 )
 
 // clients returns the named ones, built.
@@ -61,12 +75,21 @@ func (h *harness) client(ctx context.Context, name string) (client, error) {
 	case ours:
 		path, err := h.tools.ours(ctx)
 		return mediamoveClient(path), err
+	case verifyListing, verifyRoot:
+		path, err := h.tools.ours(ctx)
+		return verifyClient(path, name == verifyRoot), err
 	case rclone:
 		path, err := h.tools.peer(ctx, "rclone")
-		return rcloneClient(name, path), err
+		return rcloneClient(name, path, rcloneCopy()...), err
 	case rcloneNoHead:
 		path, err := h.tools.peer(ctx, "rclone")
-		return rcloneClient(name, path, "--s3-no-head"), err
+		return rcloneClient(name, path, append(rcloneCopy(), "--s3-no-head")...), err
+	case checkHash:
+		path, err := h.tools.peer(ctx, "rclone")
+		return rcloneClient(name, path, rcloneCheck()...), err
+	case checkSize:
+		path, err := h.tools.peer(ctx, "rclone")
+		return rcloneClient(name, path, append(rcloneCheck(), "--size-only")...), err
 	case mc:
 		path, err := h.tools.peer(ctx, "mc")
 		return mcClient(path), err
@@ -103,21 +126,46 @@ func mediamoveClient(path string) client {
 	}
 }
 
-// rcloneClient has the flags of the goals. --s3-no-head takes away the HEAD
-// after each upload and so half of rclone's requests: the faster peer, but it
+// verifyClient asks the bucket's listing what mediamoveClient has done, with
+// the tree or by the ledger alone.
+func verifyClient(path string, root bool) client {
+	c := mediamoveClient(path)
+	c.name, c.says = verifyListing, true
+	if root {
+		c.name = verifyRoot
+	}
+	c.argv = func(j job) []string {
+		argv := []string{path, "verify", "--json", "--state", filepath.Join(j.home, "state")}
+		if root {
+			argv = append(argv, j.tree)
+		}
+		return argv
+	}
+	return c
+}
+
+// rcloneCopy has the flags of the goals. With --s3-no-head there is no HEAD
+// after each upload, which is half of rclone's requests: the faster peer, but it
 // no longer checks what was stored.
-func rcloneClient(name, path string, extra ...string) client {
+func rcloneCopy() []string { return []string{"copy", "--transfers", "64", "--checkers", "64"} }
+
+// rcloneCheck leaves mediamove's mark out, which no tree has and which would
+// be a difference. More checkers than the eight of rclone's own made it slower.
+func rcloneCheck() []string { return []string{"check", "--exclude", "/.mediamove/**"} }
+
+// rcloneClient runs a command with its flags, from the tree to the bucket.
+func rcloneClient(name, path string, command ...string) client {
 	return client{
 		name: name,
 		argv: func(j job) []string {
 			argv := []string{
-				path, "copy", j.tree, "sink:" + j.bucket, "--config", "/dev/null",
-				"--transfers", "64", "--checkers", "64", "--fast-list", "--s3-no-check-bucket",
+				path, command[0], j.tree, "sink:" + j.bucket,
+				"--config", "/dev/null", "--fast-list", "--s3-no-check-bucket",
 			}
 			if j.cert != "" {
 				argv = append(argv, "--ca-cert", j.cert)
 			}
-			return append(argv, extra...)
+			return append(argv, command[1:]...)
 		},
 		env: func(j job) []string {
 			const p = "RCLONE_CONFIG_SINK_"

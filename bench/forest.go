@@ -19,7 +19,8 @@ import (
 	"example.org/mediamove/bench/gentree"
 )
 
-// treeTable names the trees; -quick has smaller ones of the same kind.
+// treeTable names the trees; -quick has smaller ones of the same kind. Those
+// that begin with o are never made: they only name objects, see [runFill].
 func treeTable(quick bool) map[string]gentree.Spec {
 	if quick {
 		return map[string]gentree.Spec{
@@ -29,6 +30,9 @@ func treeTable(quick bool) map[string]gentree.Spec {
 			"t1g":   {Files: 1, Seed: 1, Bytes: 128 << 20, Median: 1},
 			"e300k": {Files: 10000, Seed: 7, Empty: true},
 			"s300k": {Files: 10000, Seed: 9, Median: 1000, Sigma: 0.6},
+			"t1":    {Files: 1, Seed: 2, Median: 4096, Sigma: 0.6},
+			"o100k": {Files: 2000, Seed: 11, Median: 14000, Sigma: 1.4},
+			"o1m":   {Files: 20000, Seed: 11, Median: 14000, Sigma: 1.4},
 		}
 	}
 	return map[string]gentree.Spec{
@@ -38,6 +42,9 @@ func treeTable(quick bool) map[string]gentree.Spec {
 		"t1g":   {Files: 1, Seed: 1, Bytes: 1 << 30, Median: 1},
 		"e300k": {Files: 300_000, Seed: 7, Empty: true},
 		"s300k": {Files: 300_000, Seed: 9, Median: 1000, Sigma: 0.6},
+		"t1":    {Files: 1, Seed: 2, Median: 4096, Sigma: 0.6},
+		"o100k": {Files: 100_000, Seed: 11, Median: 14000, Sigma: 1.4},
+		"o1m":   {Files: 1_000_000, Seed: 11, Median: 14000, Sigma: 1.4},
 	}
 }
 

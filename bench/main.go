@@ -5,6 +5,7 @@
 //	go run ./bench -quick -only upload100k,noop        small trees, once: does it work
 //	go run ./bench sink -addr 127.0.0.1:9100 -tls      the S3 sink alone
 //	go run ./bench gentree -out DIR -files 10000       a tree alone
+//	go run ./bench fill -state DIR -sink URL           objects that nobody uploaded
 //
 // The clients run on one core and the sink on another, each in a process of
 // its own. What a figure means and how to repeat it is in docs/benchmarks.md.
@@ -36,6 +37,8 @@ func run(args []string) int {
 			job, args = runSink, args[1:]
 		case "gentree":
 			job, args = runGentree, args[1:]
+		case "fill":
+			job, args = runFill, args[1:]
 		}
 	}
 	err := job(ctx, args)

@@ -27,6 +27,7 @@ type actor struct {
 	memory     string // file of keys sent; empty: asks the bucket by a listing
 	heads      bool   // a HEAD after each PUT
 	mark       bool   // reads and writes the owner mark
+	compare    bool   // sends nothing, see [actor.check]
 	http       *http.Client
 }
 
@@ -47,15 +48,19 @@ func newActor(args []string) *actor {
 	}
 	switch {
 	case len(args) == 0:
-	case args[0] == "sync":
-		return &actor{
+	case args[0] == "sync", args[0] == "verify":
+		a := &actor{
 			tree: args[1], base: os.Getenv("S3_ENDPOINT") + "/" + os.Getenv("S3_BUCKET"),
 			memory: flag("--state"), mark: true, http: trust(os.Getenv("SSL_CERT_FILE")),
 		}
-	case args[0] == "copy":
+		if args[0] == "verify" {
+			a.compare, a.tree = true, strings.Join(args[4:], "") // after --json --state DIR
+		}
+		return a
+	case args[0] == "copy", args[0] == "check":
 		return &actor{
 			tree: args[1], base: os.Getenv("RCLONE_CONFIG_SINK_ENDPOINT") + "/" + strings.TrimPrefix(args[2], "sink:"),
-			heads: !slices.Contains(args, "--s3-no-head"), http: trust(flag("--ca-cert")),
+			heads: !slices.Contains(args, "--s3-no-head"), http: trust(flag("--ca-cert")), compare: args[0] == "check",
 		}
 	case slices.Contains(args, "mirror"):
 		u, _ := url.Parse(os.Getenv("MC_HOST_sink"))
@@ -69,6 +74,9 @@ func newActor(args []string) *actor {
 }
 
 func (a *actor) play() error {
+	if a.compare {
+		return a.check()
+	}
 	known, err := a.known()
 	if err != nil {
 		return err
@@ -182,7 +190,10 @@ func stage(t *testing.T) (*harness, *bytes.Buffer) {
 	small := gentree.Spec{Files: 20, Median: 300, Sigma: 1}
 	empty := small
 	empty.Empty = true
+	one, few, many := small, small, small
+	one.Files, one.Seed, few.Files, many.Files = 1, 2, 40, 2100
 	h.forest.specs = map[string]gentree.Spec{
+		"t1": one, "o100k": few, "o1m": many,
 		"t100k": small, "t10k": small, "s300k": small, "t1g": small, "t4g": small, "e300k": empty,
 	}
 	return h, b
@@ -203,6 +214,8 @@ func TestMeasures(t *testing.T) {
 		{"noop", 2, 2, []string{"| 0 / 1 |", "one GET of the owner mark: 0 (limit 0): met"}},
 		{"walk", 3, 2, []string{"| find | 1 |", "mediamove, both cores: wall time"}},
 		{"big", 4, 4, []string{"### t1g", "### t4g"}},
+		{"verify100k", 4, 8, []string{"| 1 / 1 |", "| rclone check --size-only | 1 |", "mediamove verify ROOT: LISTs: 1 (limit 1): met"}},
+		{"verify1m", 2, 6, []string{"2100 objects in ledger and bucket", "| 3 / 1 |", "LISTs: 3 (limit 3): met", "one GET: 0 (limit 0): met", "peak with o1m against the peak with o100k"}},
 		{"memory", 4, 3, []string{"| mediamove, again | 1 |", "peak with s300k against the peak with t10k"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

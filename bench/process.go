@@ -50,7 +50,7 @@ type process struct {
 }
 
 // launch starts c on the client's core.
-func (h *harness) launch(ctx context.Context, c client, j job) (*process, error) {
+func (h *harness) launch(ctx context.Context, c client, j job) (p *process, err error) {
 	if err := j.furnish(); err != nil {
 		return nil, err
 	}
@@ -59,25 +59,32 @@ func (h *harness) launch(ctx context.Context, c client, j job) (*process, error)
 		argv = append([]string{"taskset", "-c", strconv.Itoa(h.clientCPU)}, argv...)
 	}
 	ctx, cancel := context.WithTimeout(ctx, runLimit)
+	defer func() {
+		if err != nil {
+			cancel()
+		}
+	}()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = j.home
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + j.home, "LC_ALL=C"}, c.env(j)...)
-	p := &process{name: c.name, cmd: cmd, cancel: cancel, stderr: filepath.Join(j.home, "stderr")}
-	// A file and not a pipe: a pipe would have the harness read it meanwhile.
-	out, err := os.Create(p.stderr)
+	p = &process{name: c.name, cmd: cmd, cancel: cancel, stderr: filepath.Join(j.home, "stderr")}
+	// Files and not pipes: a pipe would have the harness read it meanwhile.
+	stderr, err := os.Create(p.stderr)
 	if err != nil {
-		cancel()
 		return nil, err
 	}
-	defer out.Close()
-	cmd.Stderr = out
+	defer stderr.Close()
+	stdout, err := os.Create(c.stdout(j))
+	if err != nil {
+		return nil, err
+	}
+	defer stdout.Close()
+	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if p.before, err = machineTicks(); err != nil {
-		cancel()
 		return nil, err
 	}
 	p.started = time.Now()
 	if err := cmd.Start(); err != nil {
-		cancel()
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
 	return p, nil

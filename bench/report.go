@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -139,7 +140,16 @@ func (r *report) goal(g goal) {
 	case g.value <= g.limit:
 		verdict = "met"
 	}
-	r.printf("- %s: %.3g (limit %.3g): %s\n", g.text, g.value, g.limit, verdict)
+	r.printf("- %s: %s (limit %s): %s\n", g.text, threeDigits(g.value), threeDigits(g.limit), verdict)
+}
+
+// threeDigits prints a figure of a goal. Large ones are counts, which are met
+// or missed by one.
+func threeDigits(v float64) string {
+	if v >= 1000 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
 }
 
 // busy is from which share on the server's core bounds a wall time.

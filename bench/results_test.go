@@ -70,6 +70,8 @@ func TestGoals(t *testing.T) {
 	}{
 		{goal{text: "x", value: 0.5, limit: 0.5}, "- x: 0.5 (limit 0.5): met\n"},
 		{goal{text: "x", value: 0.6, limit: 0.5}, "- x: 0.6 (limit 0.5): **missed**\n"},
+		{goal{text: "x", value: 1002, limit: 1001}, "- x: 1002 (limit 1001): **missed**\n"},
+		{goal{text: "x", value: 0.12345, limit: 101}, "- x: 0.123 (limit 101): met\n"},
 		{goal{text: "x", value: math.NaN(), limit: 0.5}, "- x: NaN (limit 0.5): **missed**\n"},
 		{goal{text: "x", value: 0.4, limit: 0.5, void: bounded(slow)}, "- x: 0.4 (limit 0.5): **void**, the server's core was 95 % busy under peer\n"},
 	} {
@@ -101,6 +103,10 @@ func TestIdle(t *testing.T) {
 		if got := idle(series{samples: []sample{run(costs.GetObject), run(ops...)}}); got != want {
 			t.Errorf("%v: %v, want %v", ops, got, want)
 		}
+	}
+	lists := series{samples: []sample{run(costs.GetObject, costs.ListObjects, costs.ListObjects), run(costs.HeadObject)}}
+	if got := idle(lists, costs.ListObjects); got != 1 {
+		t.Errorf("%v requests that are not LISTs, want 1", got)
 	}
 }
 

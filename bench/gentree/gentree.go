@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -58,6 +59,20 @@ func Make(root string, s Spec) (Summary, error) {
 		}
 	}
 	return summarize(sizes, w.dirs), nil
+}
+
+// All yields the files that [Make] would write, in that order, without writing
+// any: for what needs the names and sizes of a million files and not the files.
+func (s Spec) All() iter.Seq[media.File] {
+	return func(yield func(media.File) bool) {
+		inode := uint64(0)
+		for f := range s.files(s.sizes()) {
+			inode++
+			if !yield(media.File{Key: f.key, Size: f.size, ModTime: f.mtime, Mode: 0o644, Inode: inode}) {
+				return
+			}
+		}
+	}
 }
 
 // summarize counts and sorts the sizes. A percentile is the size at that rank.

@@ -103,6 +103,38 @@ func TestTreeIsMastodons(t *testing.T) {
 	}
 }
 
+// All names exactly the files that Make writes, with their sizes and times.
+func TestAllIsWhatMakeWrites(t *testing.T) {
+	t.Parallel()
+	for _, s := range []gentree.Spec{
+		{Files: 1, Seed: 2, Median: 500},
+		{Files: 60, Seed: 4, Median: 500, Sigma: 1},
+		{Files: 60, Seed: 5, Median: 500, Sigma: 1, Bytes: 99_999},
+		{Files: 20, Seed: 6, Empty: true},
+	} {
+		dir, _, _ := plant(t, s)
+		onDisk := make(map[media.Key]media.File)
+		for f := range files(t, dir) {
+			onDisk[f.Key] = f
+		}
+		n := 0
+		inodes := make(map[uint64]bool)
+		for f := range s.All() {
+			n++
+			inodes[f.Inode] = true
+			if g := onDisk[f.Key]; f.Size != g.Size || !f.ModTime.Equal(g.ModTime) || f.Mode != g.Mode {
+				t.Errorf("%+v, on disk %+v", f, g)
+			}
+		}
+		if n != len(onDisk) || len(inodes) != n {
+			t.Errorf("%+v: %d files with %d inodes, %d on disk", s, n, len(inodes), len(onDisk))
+		}
+	}
+	for range (gentree.Spec{Files: 5, Median: 1}).All() {
+		break // must not go on after that
+	}
+}
+
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

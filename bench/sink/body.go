@@ -93,18 +93,22 @@ func (c *conn) decode(w io.Writer) (payload, error) {
 	if err != nil {
 		return payload{}, err
 	}
-	if _, err := io.Copy(io.Discard, outer); err != nil {
+	if err := c.drain(outer); err != nil {
 		return payload{}, err
 	}
 	if !c.req.chunked && !c.req.awsChunked && n != c.req.length {
 		return payload{}, io.ErrUnexpectedEOF
 	}
-	if c.req.chunked { // the chunked reader leaves the trailer's empty line
-		if _, err := readLine(c.br); err != nil {
-			return payload{}, err
-		}
-	}
 	return payload{size: n}, nil
+}
+
+// drain takes what is left of a body, to where the next request begins.
+func (c *conn) drain(body io.Reader) error {
+	if _, err := io.Copy(io.Discard, body); err != nil || !c.req.chunked {
+		return err
+	}
+	_, err := readLine(c.br) // the chunked reader leaves the trailer's empty line
+	return err
 }
 
 // An awsReader decodes aws-chunked: "<hex size>;chunk-signature=…\r\n", data,

@@ -50,8 +50,8 @@ func (s *Server) reset() {
 	s.counts.peak.Store(s.counts.inFlight.Load())
 }
 
-// control answers the requests of the harness: /_stats, /_reset, /_wipe and
-// /_latency?d=20ms. Each answers with the counters.
+// control answers the requests of the harness: /_stats, /_reset, /_wipe,
+// /_latency?d=20ms and /_fill?bucket=NAME. Each answers with the counters.
 func (c *conn) control() {
 	status := http.StatusOK
 	switch string(c.req.path) {
@@ -68,6 +68,8 @@ func (c *conn) control() {
 			break
 		}
 		c.srv.latency.Store(int64(d))
+	case "/_fill":
+		status = c.fill()
 	default:
 		status = http.StatusNotFound
 	}

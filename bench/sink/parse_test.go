@@ -3,9 +3,12 @@ package sink
 import (
 	"bufio"
 	"bytes"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,6 +71,42 @@ func FuzzRequest(f *testing.F) {
 		}
 		r.get("prefix")
 		r.has("uploads")
+	})
+}
+
+// Whatever comes in, reading it ends, and an error is the last of it.
+func FuzzObjects(f *testing.F) {
+	var b bytes.Buffer
+	if err := WriteObjects(&b, slices.Values([]Object{{Key: "a", Size: 1}, {Key: "b", Parts: 2}})); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Add(b.Bytes()[:b.Len()-1])
+	f.Add([]byte("no objects"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var failed error
+		for _, err := range readObjects(bytes.NewReader(data)) {
+			if failed != nil {
+				t.Fatalf("something came after %v", failed)
+			}
+			failed = err
+		}
+	})
+}
+
+// What counts as plain needs escaping nowhere.
+func TestPlain(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		text := rapid.StringMatching(`[\x00-\x7fé]?[0-9A-Za-z/._~-]{0,5}`).Draw(rt, "text")
+		var b bytes.Buffer
+		if err := xml.EscapeText(&b, []byte(text)); err != nil {
+			rt.Fatal(err)
+		}
+		same := b.String() == text && strings.ReplaceAll(url.QueryEscape(text), "%2F", "/") == text
+		if plain(text) != same {
+			rt.Errorf("%q: plain %t, stays the same %t", text, plain(text), same)
+		}
 	})
 }
 

@@ -168,6 +168,14 @@ func (b *bucket) keys() []string {
 	return merged
 }
 
+// sort does now what the next listing would have to.
+func (s *store) sort(bucket string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bucket(bucket)
+	b.keys()
+}
+
 // A query is what a listing asks for.
 type query struct {
 	prefix, delimiter, after string
@@ -196,6 +204,7 @@ func (s *store) list(name string, q query) (p page) {
 	if q.delimiter != "" && strings.HasSuffix(q.after, q.delimiter) {
 		i = pass(keys, i, q.after) // the page before ended with this common prefix
 	}
+	p.keys, p.objects = make([]string, 0, q.max), make([]object, 0, q.max)
 	for last := ""; i < len(keys) && strings.HasPrefix(keys[i], q.prefix); {
 		if len(p.keys)+len(p.prefixes) == q.max {
 			p.next = last
