@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"example.org/mediamove/media"
@@ -15,12 +16,13 @@ import (
 // A Verdict says what a verify found wrong about a key. The words are stored.
 type Verdict string
 
-// The verdicts. The first five speak against the bytes in the bucket, see
+// The verdicts. The first six speak against the bytes in the bucket, see
 // [Ledger.Standing]; the others don't.
 const (
 	Missing       Verdict = "missing"         // recorded, and not in the bucket
 	Differs       Verdict = "differs"         // in the bucket with another size, ETag or content than recorded
 	Rewritten     Verdict = "rewritten"       // written anew after our PUT, by Mastodon
+	Withdrawn     Verdict = "withdrawn"       // hidden on disk since it was moved, and not in the bucket any more: as it should be
 	HiddenOnDisk  Verdict = "exposed"         // hidden on disk, and in the bucket
 	ChangedOnDisk Verdict = "changed_on_disk" // the file is not the one that was moved
 	Extra         Verdict = "extra"           // in the bucket, and neither recorded nor on disk
@@ -40,7 +42,9 @@ func (v Verdict) Valid() bool {
 }
 
 // bytes reports whether v says that the bucket doesn't hold our bytes.
-func (v Verdict) bytes() bool { return v == Missing || v == Differs || v == Rewritten }
+func (v Verdict) bytes() bool {
+	return v == Missing || v == Differs || v == Rewritten || v == Withdrawn
+}
 
 // disk reports whether v says that the disk holds something else by now.
 func (v Verdict) disk() bool { return v == HiddenOnDisk || v == ChangedOnDisk }
@@ -121,6 +125,31 @@ func (l *Ledger) DoubtAbout(ctx context.Context, k media.Key) (Doubt, error) {
 		return Doubt{}, fmt.Errorf("doubt about %q: %w", k, ErrUnknown)
 	}
 	return d, failed("read ledger", err)
+}
+
+// OpenDoubts yields what runs before run found wrong about bytes behind the recorded
+// ETag, and what nothing has lifted since: no listing can, only reading back. They
+// come ordered by the bytes of the key, which may have several. An error is the last
+// thing it yields.
+func (l *Ledger) OpenDoubts(ctx context.Context, run int64) iter.Seq2[Doubt, error] {
+	return pages[Doubt]{
+		query: "SELECT d." + strings.ReplaceAll(doubtColumns, ", ", ", d.") + ` FROM doubt d JOIN object o ON o.key = d.key
+			WHERE d.key > ?1 AND d.verdict IN ('differs', 'rewritten') AND d.last_run < ?3
+			AND (d.last_run, d.at_ns) > (o.run, o.at_ns)
+			AND d.etag IN ('', coalesce(o.etag, lower(hex(o.md5))))
+			AND NOT EXISTS (SELECT 1 FROM evidence e WHERE e.key = o.key AND e.level = ?4
+				AND e.etag = coalesce(o.etag, lower(hex(o.md5))) AND (e.run, e.at_ns) > (d.last_run, d.at_ns))
+			ORDER BY d.key, d.last_run DESC LIMIT ?2`,
+		scan: scanDoubt,
+		key:  func(d Doubt) media.Key { return d.Key },
+		args: []any{run, int64(ReadBack)},
+	}.read(ctx, l.read)
+}
+
+// ForgetDoubts drops what run alone has found, because the listing it rests on is not
+// believed. It returns when that is durable.
+func (l *Ledger) ForgetDoubts(ctx context.Context, run int64) error {
+	return l.wait(ctx, func(s *session) error { return s.exec("DELETE FROM doubt WHERE since_run = ?", run) })
 }
 
 func scanDoubt(r row) (Doubt, error) {

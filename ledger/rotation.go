@@ -12,7 +12,8 @@ import (
 type Rotation struct {
 	Of    int       `json:"of"`    // turns; 0: none was begun
 	Slot  int       `json:"slot"`  // the next one, from 0
-	Began time.Time `json:"began"` // the first turn
+	Began time.Time `json:"began"` // this turn; zero if it was not begun
+	Run   int64     `json:"run"`   // the first run of this turn
 }
 
 // rotation is a row of meta for each way of going round.
@@ -32,11 +33,20 @@ func (l *Ledger) SetRotation(ctx context.Context, name string, r Rotation) error
 	return l.wait(ctx, func(s *session) error { return s.setJSON(rotation(name), r) })
 }
 
-// ReadSince reports whether k was read back, with our bytes, at or after since.
-func (l *Ledger) ReadSince(ctx context.Context, k media.Key, since time.Time) (bool, error) {
+// ReadSince reports whether run or a later one has read k back, and that still stands:
+// it had the recorded ETag, and nothing was found against it since. Runs are in order
+// even where the clock was not.
+func (l *Ledger) ReadSince(ctx context.Context, k media.Key, run int64) (bool, error) {
 	var read bool
 	err := l.read.QueryRowContext(ctx,
-		"SELECT EXISTS (SELECT 1 FROM evidence WHERE key = ? AND level = ? AND at_ns >= ?)",
-		[]byte(k), int64(ReadBack), nanos(since)).Scan(&read)
-	return read, failed("read ledger", err)
+		"SELECT EXISTS (SELECT 1 FROM evidence WHERE key = ? AND level = ? AND run >= ?)",
+		[]byte(k), int64(ReadBack), run).Scan(&read)
+	if err != nil || !read {
+		return false, failed("read ledger", err)
+	}
+	st, err := l.Standing(ctx, k)
+	if errors.Is(err, ErrUnknown) {
+		return false, nil
+	}
+	return st.Level == ReadBack && st.Run >= run, err
 }

@@ -28,16 +28,45 @@ func TestRotation(t *testing.T) {
 func TestReadSince(t *testing.T) {
 	t.Parallel()
 	l := mustOpen(t, t.TempDir())
-	must(t, l.AddEvidence(t.Context(), Evidence{Key: "a", Level: ReadBack, At: noon}))
-	must(t, l.AddEvidence(t.Context(), Evidence{Key: "a", Level: Listed, At: noon.Add(9)}))
-	must(t, l.AddEvidence(t.Context(), Evidence{Key: "b", Level: ReadBack, At: noon.Add(9)}))
-	must(t, l.Flush(t.Context()))
-	for since, want := range map[time.Time]bool{{}: true, noon.Add(-1): true, noon: true, noon.Add(1): false} {
-		got, err := l.ReadSince(t.Context(), "a", since)
+	entry := func(k media.Key) Entry { return Entry{File: media.File{Key: k}, ETag: "e", Run: 1, At: noon} }
+	read := func(k media.Key, run int64, etag string) Evidence {
+		return Evidence{Key: k, Level: ReadBack, ETag: etag, Run: run, At: noon.Add(-time.Hour)} // the clock was set back
+	}
+	for _, err := range []error{
+		l.Store(t.Context(), entry("a")), l.AddEvidence(t.Context(), read("a", 5, "e")),
+		l.AddEvidence(t.Context(), Evidence{Key: "a", Level: Listed, ETag: "e", Run: 9, At: noon}),
+		l.Store(t.Context(), entry("other bytes")), l.AddEvidence(t.Context(), read("other bytes", 5, "f")),
+		l.Store(t.Context(), entry("doubted since")), l.AddEvidence(t.Context(), read("doubted since", 5, "e")),
+		l.Doubt(t.Context(), Doubt{Key: "doubted since", Verdict: Differs, ETag: "e", Run: 6, At: noon}),
+		l.Store(t.Context(), entry("doubted before")), l.AddEvidence(t.Context(), read("doubted before", 5, "e")),
+		l.Doubt(t.Context(), Doubt{Key: "doubted before", Verdict: Differs, ETag: "e", Run: 4, At: noon}),
+		l.AddEvidence(t.Context(), read("not recorded", 5, "e")),
+		l.Flush(t.Context()),
+	} {
 		must(t, err)
-		if got != want {
-			t.Errorf("since %v: %t", since, got)
+	}
+	for k, want := range map[media.Key]bool{"a": true, "other bytes": false, "doubted since": false, "doubted before": true, "not recorded": false, "unknown": false} {
+		for run, also := range map[int64]bool{0: true, 5: true, 6: false, 9: false} {
+			got, err := l.ReadSince(t.Context(), k, run)
+			must(t, err)
+			if got != (want && also) {
+				t.Errorf("%s since run %d: %t", k, run, got)
+			}
 		}
+	}
+	// What no listing can lift stays open until it is read back.
+	var open []media.Key
+	for d, err := range l.OpenDoubts(t.Context(), 10) {
+		must(t, err)
+		open = append(open, d.Key)
+	}
+	equal(t, open, []media.Key{"doubted since"})
+	for range l.OpenDoubts(t.Context(), 6) {
+		t.Error("a doubt of the run itself is no earlier one")
+	}
+	must(t, l.ForgetDoubts(t.Context(), 6))
+	for range l.OpenDoubts(t.Context(), 10) {
+		t.Error("it was to be forgotten")
 	}
 }
 

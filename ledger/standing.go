@@ -25,7 +25,7 @@ type Standing struct {
 // object is. Only what is later than the [Entry] counts.
 //
 // Nothing stands while there is a finding [Changed], [Exposed] or [Conflict]
-// about k, or one of the first five verdicts. A doubt about the bucket is lifted
+// about k, or one of the first six verdicts. A doubt about the bucket is lifted
 // by a later [ReadBack], or by a later whole pass without it, unless the doubt is
 // about bytes behind the recorded ETag: no listing sees those. A doubt about the
 // disk is lifted by a later whole pass that walked it.
@@ -53,7 +53,7 @@ func (l *Ledger) Standing(ctx context.Context, k media.Key) (Standing, error) {
 // against are the verdicts that speak against an object, and refuting the
 // findings, in SQL.
 const (
-	against     = `('missing', 'differs', 'rewritten', 'exposed', 'changed_on_disk')`
+	against     = `('missing', 'differs', 'rewritten', 'withdrawn', 'exposed', 'changed_on_disk')`
 	againstDisk = `('exposed', 'changed_on_disk')`
 	refuting    = `('changed', 'exposed', 'conflict')`
 )
@@ -200,7 +200,7 @@ func (w *weighing) lifted(d Doubt) bool {
 	if d.Verdict.disk() {
 		return w.walked > d.Run
 	}
-	listable := d.Verdict == Missing || d.ETag != "" && d.ETag != w.entry.ETag
+	listable := d.Verdict == Missing || d.Verdict == Withdrawn || d.ETag != "" && d.ETag != w.entry.ETag
 	return w.proof.Level >= ReadBack || listable && w.last > d.Run
 }
 

@@ -36,6 +36,8 @@ DB_PORT=5432
 DB_NAME=mastodon_production
 DB_USER=mastodon
 DB_PASS=` + canary + `
+CLOUDFLARE_API_TOKEN=` + canary + `
+CLOUDFLARE_ACCOUNT_ID=0123
 OTP_SECRET=whatever
 `
 
@@ -56,6 +58,7 @@ func TestResolveReadsEverySetting(t *testing.T) {
 		KeyPrefix: "social", Permission: new(""), AliasHost: "files.example.com", AccessKeyID: "id", SecretAccessKey: canary,
 		LocalDomain: "example.com", RootPath: "/srv/system", DatabaseURL: "postgresql://u:" + canary + "@db/m",
 		DBHost: "/run/postgresql", DBPort: "5432", DBName: "mastodon_production", DBUser: "mastodon", DBPass: canary,
+		CloudflareToken: canary, CloudflareAccount: "0123",
 	}
 	file := envFile(t, r2env)
 	for name, src := range map[string]mastodon.Sources{

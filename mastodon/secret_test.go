@@ -20,7 +20,7 @@ const canary = "CanaryHunter2"
 func TestSecretIsNeverShown(t *testing.T) {
 	t.Parallel()
 	secret := mastodon.Secret(canary)
-	settings := mastodon.Settings{SecretAccessKey: secret, DatabaseURL: secret, DBPass: secret}
+	settings := mastodon.Settings{SecretAccessKey: secret, DatabaseURL: secret, DBPass: secret, CloudflareToken: secret}
 	for _, v := range []any{secret, &secret, settings, &settings, []mastodon.Secret{secret}, map[string]mastodon.Var{"A": {Text: secret}}} {
 		var out bytes.Buffer
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%10.3s"} {

@@ -1,7 +1,8 @@
 // Package mastodon knows an instance: its settings, under the names that
 // Mastodon itself uses (config/initializers/paperclip.rb, 1_hosts.rb and
 // config/database.yml of Mastodon 3.5 to 4.6), read from flags, the
-// environment, .env.production and systemd credentials.
+// environment, .env.production and systemd credentials. Cloudflare's two names
+// stand beside them, as Cloudflare's own tools have them.
 //
 // Nothing here writes to an instance's files.
 package mastodon
@@ -27,6 +28,7 @@ type Settings struct {
 	SecretAccessKey Secret // AWS_SECRET_ACCESS_KEY
 
 	LocalDomain string // LOCAL_DOMAIN: the instance's name for ever
+	WebDomain   string // WEB_DOMAIN: where its pages are, if that is another host
 	RootPath    string // PAPERCLIP_ROOT_PATH: the media root, as it was given
 
 	DatabaseURL Secret // DATABASE_URL: wins over the five below; holds a password
@@ -35,6 +37,11 @@ type Settings struct {
 	DBName      string // DB_NAME
 	DBUser      string // DB_USER
 	DBPass      Secret // DB_PASS
+
+	// CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID: for the account's own
+	// analytics, not for the bucket.
+	CloudflareToken   Secret
+	CloudflareAccount string
 
 	// Warnings are what an admin should know before the work begins.
 	Warnings []Warning
@@ -100,6 +107,7 @@ func (s *Settings) bindings() []binding {
 		{"AWS_ACCESS_KEY_ID", credential, into(&s.AccessKeyID)},
 		{"AWS_SECRET_ACCESS_KEY", secret, into(&s.SecretAccessKey)},
 		{"LOCAL_DOMAIN", plain, into(&s.LocalDomain)},
+		{"WEB_DOMAIN", plain, into(&s.WebDomain)},
 		{"PAPERCLIP_ROOT_PATH", plain, into(&s.RootPath)},
 		{"DATABASE_URL", secret, into(&s.DatabaseURL)},
 		{"DB_HOST", plain, into(&s.DBHost)},
@@ -107,6 +115,8 @@ func (s *Settings) bindings() []binding {
 		{"DB_NAME", plain, into(&s.DBName)},
 		{"DB_USER", plain, into(&s.DBUser)},
 		{"DB_PASS", secret, into(&s.DBPass)},
+		{"CLOUDFLARE_API_TOKEN", secret, into(&s.CloudflareToken)},
+		{"CLOUDFLARE_ACCOUNT_ID", credential, into(&s.CloudflareAccount)},
 	}
 }
 

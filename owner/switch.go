@@ -47,3 +47,22 @@ func (c *claimer) setSwitched() {
 	}
 	c.id.SwitchedAt, c.mark.SwitchedAt = at, &at
 }
+
+// TellSwitch carries into the mark that Mastodon writes to the bucket, for a command
+// that only looked until then (one GET, one conditional PUT). Another host's sync
+// would count as before the switch otherwise, and publish again what was deleted.
+func TellSwitch(ctx context.Context, b Bucket, l Ledger, o Options) error {
+	c, err := newClaimer(ctx, b, l, o)
+	if err != nil {
+		return err
+	}
+	c.b, c.o.Switch = b, After
+	if err := c.read(ctx); err != nil {
+		return err
+	}
+	if err := c.standing(ctx); err != nil {
+		return err
+	}
+	_, err = c.recordSwitch(ctx)
+	return err
+}

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -48,6 +47,9 @@ func (r *Report) reservations() []string {
 		// only the database knows: until it is asked, any absent one refuses.
 		why = append(why, fmt.Sprintf("%d differences", n))
 	}
+	if r.Recorded == 0 {
+		why = append(why, "the ledger records no object")
+	}
 	if r.Unrecorded > 0 {
 		why = append(why, fmt.Sprintf("%d objects are not in the ledger: sync adopts them", r.Unrecorded))
 	}
@@ -56,25 +58,58 @@ func (r *Report) reservations() []string {
 
 // listAll names every recorded object, and what Mastodon has rewritten.
 func (v *Verifier) listAll(ctx context.Context, l *ListWriter) error {
-	next, stop := iter.Pull2(v.Doubts.Doubts(ctx, v.Policy.Run, ledger.Rewritten))
-	defer stop()
-	d, err, more := next()
-	for e, failed := range v.Records.Entries(ctx) {
-		if err := errors.Join(err, failed); err != nil {
+	if err := v.Journal.Flush(ctx); err != nil { // what was noted is read
+		return err
+	}
+	rewritten, withdrawn := v.follow(ctx, ledger.Rewritten), v.follow(ctx, ledger.Withdrawn)
+	defer rewritten.stop()
+	defer withdrawn.stop()
+	for e, err := range v.Records.Entries(ctx) {
+		if err != nil {
 			return err
 		}
-		one := Certified{Key: e.File.Key, Size: e.File.Size, ETag: e.ETag, SHA256: e.SHA256, Adopted: e.Origin == ledger.Adopted}
-		for more && err == nil && d.Key < e.File.Key {
-			d, err, more = next()
+		if gone, err := withdrawn.has(e.File.Key); err != nil {
+			return err
+		} else if gone {
+			continue
 		}
-		if more && err == nil && d.Key == e.File.Key {
+		one := Certified{Key: e.File.Key, Size: e.File.Size, ETag: e.ETag, SHA256: e.SHA256, Adopted: e.Origin == ledger.Adopted}
+		if anew, err := rewritten.has(e.File.Key); err != nil {
+			return err
+		} else if anew {
 			one = Certified{Key: e.File.Key, Except: ExceptRewritten}
 		}
 		if err := l.Add(one); err != nil {
 			return err
 		}
 	}
-	return err
+	return nil
+}
+
+// A follower goes through this run's doubts beside the records, both in the order of
+// the keys' bytes.
+type follower struct {
+	next func() (ledger.Doubt, error, bool)
+	stop func()
+	at   media.Key
+	more bool
+	err  error
+}
+
+func (v *Verifier) follow(ctx context.Context, verdicts ...ledger.Verdict) *follower {
+	f := &follower{more: true}
+	f.next, f.stop = iter.Pull2(v.Doubts.Doubts(ctx, v.Policy.Run, verdicts...))
+	return f
+}
+
+// has reports whether k is doubted. Keys are asked for in their order.
+func (f *follower) has(k media.Key) (bool, error) {
+	for f.more && f.err == nil && f.at < k {
+		var d ledger.Doubt
+		d, f.err, f.more = f.next()
+		f.at = d.Key
+	}
+	return f.more && f.at == k, f.err
 }
 
 // Records returns what was certified, in place of a ledger's.

@@ -45,6 +45,9 @@ func (v *Verifier) Compare(ctx context.Context) (err error) {
 	if err := c.later.Wait(); err != nil {
 		return err
 	}
+	if err := v.probe(ctx); err != nil {
+		return err
+	}
 	return v.endPass(ctx)
 }
 
@@ -55,6 +58,9 @@ func (v *Verifier) endPass(ctx context.Context) error {
 	v.report.Listing = true
 	r := v.report
 	v.mu.Unlock()
+	if r.Recorded == 0 && v.Disk == nil {
+		v.unknown("nothing is recorded: there is nothing to hold the bucket against")
+	}
 	var bytes int64
 	for _, t := range r.Classes {
 		bytes += t.Bytes
@@ -114,16 +120,17 @@ func (c *comparison) walk(ctx context.Context) (err error) {
 }
 
 // problem decides what an entry that is no file to be moved means. A file whose name
-// can't be a key is a file all the same; nil is nothing to compare.
+// can't be a key is a file all the same, and so is a link in a file's place, which is
+// never followed; nil is nothing to compare.
 func (c *comparison) problem(f media.File, err error, whole *bool) (*seenFile, error) {
 	p, ok := errors.AsType[*scanner.Problem](err)
 	if !ok {
 		return nil, fmt.Errorf("walk the disk: %w", err)
 	}
-	switch p.Kind {
-	case scanner.BadName, scanner.Twin:
+	switch {
+	case p.Kind == scanner.BadName, p.Kind == scanner.Twin, p.Kind == scanner.Link && !p.Incomplete():
 		return &seenFile{media.File{Key: p.Path, Size: f.Size, Mode: f.Mode}, ledger.Failed}, nil
-	case scanner.Link, scanner.Unreadable:
+	case p.Incomplete():
 		*whole = false
 		c.v.unknown(p.Error())
 	}

@@ -29,17 +29,16 @@ const readTries = 3
 
 // fetch reads one object whole (one Class B for each try).
 func (v *Verifier) fetch(ctx context.Context, k media.Key) (got fetched, err error) {
-	for try := range readTries {
-		if got, err = v.fetchOnce(ctx, k); err == nil || ctx.Err() != nil || !worthAnother(err) {
+	for try := 1; ; try++ {
+		if got, err = v.fetchOnce(ctx, k); err == nil || ctx.Err() != nil || try == readTries || !worthAnother(err) {
 			return got, err
 		}
 		select {
-		case <-time.After(v.Wait << try):
+		case <-time.After(v.Wait << (try - 1)):
 		case <-ctx.Done():
 			return got, context.Cause(ctx)
 		}
 	}
-	return got, err
 }
 
 // worthAnother reports whether the same request may end otherwise.

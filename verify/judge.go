@@ -52,9 +52,15 @@ type ruling struct {
 	cause   string // short and stable, to group by
 	detail  string // of this one
 	next    step
+	as      ledger.Verdict // how the ledger notes it, if not by the verdict's own word
 }
 
 func rule(v Verdict, cause string) ruling { return ruling{verdict: v, cause: cause} }
+
+// because is a ruling with the particulars of one key.
+func because(v Verdict, cause, format string, args ...any) ruling {
+	return ruling{verdict: v, cause: cause, detail: fmt.Sprintf(format, args...)}
+}
 
 // judge decides what can be told without opening anything. wholeDisk says that
 // every folder was read, so that a file which was not seen is not there.
@@ -62,6 +68,9 @@ func (p *Policy) judge(t *triple, wholeDisk bool) ruling {
 	switch {
 	case t.hidden() && t.hasObject:
 		return rule(Exposed, "not public on disk, but readable in the bucket")
+	case t.hidden() && t.hasEntry:
+		// As it should be; but no proof of the object stands any more.
+		return ruling{verdict: HeldBack, cause: "hidden on disk since it was moved, and not in the bucket any more", as: ledger.Withdrawn}
 	case t.hidden():
 		return rule(HeldBack, "")
 	case !t.hasObject && t.hasEntry:
@@ -73,8 +82,19 @@ func (p *Policy) judge(t *triple, wholeDisk bool) ruling {
 	case t.hasFile:
 		return p.unrecorded(t)
 	}
-	return p.extra("not recorded by this ledger")
+	return p.unknown(t)
 }
+
+// unknown decides about an object that nobody here has a row or a file of.
+func (p *Policy) unknown(t *triple) ruling {
+	if t.key.Private() && !p.Switched {
+		return rule(Exposed, "of a class that is never public, but readable in the bucket")
+	}
+	return p.extra(causeUnknown)
+}
+
+// causeUnknown groups objects that nobody here has sent.
+const causeUnknown = "not recorded by this ledger"
 
 // hidden is decided before anything else: R2 would publish it.
 func (t *triple) hidden() bool {
@@ -108,17 +128,17 @@ func (p *Policy) extra(cause string) ruling {
 func (p *Policy) compare(t *triple, wholeDisk bool) ruling {
 	same, certain := sameByListing(&t.entry, &t.object)
 	switch {
+	case !certain:
+		return ruling{next: readObject}
 	case !same && p.newer(t):
 		return rule(Rewritten, "newer than our PUT, with other bytes")
 	case t.entry.File.Size != t.object.Size:
-		return ruling{Differs, "another size than was moved", fmt.Sprintf("the bucket holds %d bytes, %d were moved", t.object.Size, t.entry.File.Size), decided}
-	case !certain:
-		return ruling{next: readObject}
+		return because(Differs, "another size than was moved", "the bucket holds %d bytes, %d were moved", t.object.Size, t.entry.File.Size)
 	case !same:
-		return ruling{Differs, "another ETag than that of the bytes that were moved", fmt.Sprintf("the bucket says %q, the ledger %q", t.object.ETag, t.entry.ETag), decided}
+		return because(Differs, "another ETag than that of the bytes that were moved", "the bucket says %q, the ledger %q", t.object.ETag, t.entry.ETag)
 	case !t.hasFile && wholeDisk && !p.Switched:
 		// Its owner deleted it: not ours to keep, and public if it stays.
-		return rule(Extra, "gone from disk since it was moved")
+		return rule(Extra, causeGone)
 	case t.said == ledger.Changed:
 		return rule(ChangedOnDisk, "the last sync found other bytes on disk than were moved")
 	case t.hasFile && t.said == "" && !t.file.SameStat(t.entry.File):
@@ -126,6 +146,9 @@ func (p *Policy) compare(t *triple, wholeDisk bool) ruling {
 	}
 	return rule(Same, "")
 }
+
+// causeGone groups objects whose files were deleted on disk.
+const causeGone = "gone from disk since it was moved"
 
 // newer reports whether the object is younger than our acknowledged PUT, so that
 // somebody else's bytes are to be expected.
@@ -138,10 +161,13 @@ func (p *Policy) unrecorded(t *triple) ruling {
 	switch {
 	case t.said == ledger.Conflict:
 		return rule(Differs, "the last sync found other bytes in the bucket than on disk")
+	case t.said != "" && p.Switched:
+		return rule(Extra, "")
 	case t.said != "":
-		return p.extra("in the bucket, but no sync has proven it")
+		// Not another host's: this one has the file, and nobody has compared the two.
+		return rule(Extra, "in the bucket, but no sync has proven that it has the file's bytes")
 	case t.file.Size != t.object.Size:
-		return ruling{Differs, "not in the ledger, and another size than on disk", fmt.Sprintf("the bucket holds %d bytes, the disk %d", t.object.Size, t.file.Size), decided}
+		return because(Differs, "not in the ledger, and another size than on disk", "the bucket holds %d bytes, the disk %d", t.object.Size, t.file.Size)
 	}
 	return ruling{next: hashFile}
 }

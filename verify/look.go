@@ -14,7 +14,8 @@ import (
 )
 
 // LookAtHeaders asks for the headers of about n objects (one Class B each). Objects
-// that another tool put there often lack those that Mastodon writes.
+// that another tool put there often lack those that Mastodon writes. Of those that
+// this run has read back the headers are known.
 func (v *Verifier) LookAtHeaders(ctx context.Context, n int64, seed uint64) error {
 	chosen, _, err := v.choose(ctx, n, seed)
 	if err != nil {
@@ -26,6 +27,10 @@ func (v *Verifier) LookAtHeaders(ctx context.Context, n int64, seed uint64) erro
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(v.Workers)
 	for _, e := range chosen {
+		if v.read(e.File.Key) {
+			v.stats.read.Add(1)
+			continue
+		}
 		g.Go(func() error { return v.lookAtOne(gctx, e.File.Key) })
 	}
 	if err := g.Wait(); err != nil {
@@ -71,7 +76,7 @@ func (v *Verifier) headersOf(ctx context.Context, k media.Key, h r2.Head, first 
 	if wrong == "" {
 		return nil
 	}
-	return v.note(ctx, k, ruling{BadHeaders, "other headers than Mastodon writes", wrong, decided}, ledger.ListedObject{Size: h.Size, ETag: h.ETag})
+	return v.note(ctx, k, because(BadHeaders, "other headers than Mastodon writes", "%s", wrong), ledger.ListedObject{Size: h.Size, ETag: h.ETag})
 }
 
 // wrongHeaders says what differs from what Mastodon would have written; "" is

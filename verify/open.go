@@ -69,7 +69,7 @@ func openRegular(path string) (*os.File, int64, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
+		err = fmt.Errorf("%s is not a regular file: %w", path, ErrCertificate)
 	}
 	if err != nil {
 		_ = f.Close() // only read

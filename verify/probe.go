@@ -17,9 +17,13 @@ const probes = 10
 // rests on it is believed.
 var ErrListing = errors.New("the listing lacks objects that are in the bucket")
 
-// Probe asks for a few of the missing objects (one or two Class B each), spread over
-// all of them, before anybody acts on a list of missing ones.
-func (v *Verifier) Probe(ctx context.Context) error {
+// probe asks for a few of the missing objects (one or two Class B each), spread over
+// all of them, before anybody acts on a list of missing ones. If one is there, nothing
+// that this run has found is kept.
+func (v *Verifier) probe(ctx context.Context) error {
+	if err := v.Journal.Flush(ctx); err != nil { // what was noted is read
+		return err
+	}
 	missing, err := v.someMissing(ctx)
 	if err != nil {
 		return err
@@ -32,7 +36,8 @@ func (v *Verifier) Probe(ctx context.Context) error {
 			v.report.Probes++
 			v.mu.Unlock()
 		case err == nil:
-			return fmt.Errorf("%w, such as %q", ErrListing, e.File.Key)
+			err := fmt.Errorf("%w, such as %q", ErrListing, e.File.Key)
+			return errors.Join(err, v.Journal.ForgetDoubts(ctx, v.Policy.Run))
 		default:
 			return fmt.Errorf("ask for a missing object: %w", err)
 		}

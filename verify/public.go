@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -67,26 +68,34 @@ func (v *Verifier) LookInPublic(ctx context.Context, t Tour) error {
 
 // nobodyLists makes sure that strangers can't ask what there is.
 func (v *Verifier) nobodyLists(ctx context.Context, t Tour) error {
-	for where, ask := range map[string]func(context.Context) (bool, error){
-		"the public host":     t.Front.Lists,
-		"the bucket endpoint": t.Endpoint.AnonymousList,
+	var open []string
+	for _, place := range []struct {
+		name string
+		asks func(context.Context) (bool, error)
+	}{
+		{"the public host", t.Front.Lists},
+		{"the bucket's endpoint", t.Endpoint.AnonymousList},
 	} {
-		lists, err := ask(ctx)
+		lists, err := place.asks(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, r2.ErrLimit):
 			return err
 		case err != nil:
-			v.unknown(fmt.Sprintf("ask %s for a listing: %v", where, err))
+			v.unknown(fmt.Sprintf("ask %s for a listing: %v", place.name, err))
 		case lists:
-			if err := v.publicly(ctx, "", where+" lists the bucket to anybody", ledger.ListedObject{}); err != nil {
-				return err
-			}
+			open = append(open, place.name)
 		}
 	}
-	return nil
+	if len(open) == 0 {
+		return nil
+	}
+	return v.publicly(ctx, "", "anybody can list the bucket: "+strings.Join(open, ", "), ledger.ListedObject{})
 }
+
+// busy reports whether an answer says nothing but that there is none just now.
+func busy(status int) bool { return status == http.StatusTooManyRequests || status >= 500 }
 
 // visit gets one object as a browser on the instance's pages does.
 func (v *Verifier) visit(ctx context.Context, t Tour, e *ledger.Entry) error {
@@ -124,10 +133,14 @@ func (v *Verifier) tour(ctx context.Context, t Tour, e *ledger.Entry) (wrong str
 		return "", err
 	}
 	defer func() { err = errors.Join(err, a.Body.Close()) }()
-	if a.Status != http.StatusOK {
+	switch {
+	case busy(a.Status):
+		return "", fmt.Errorf("status %d", a.Status)
+	case a.Status != http.StatusOK:
 		return fmt.Sprintf("status %d", a.Status), nil
 	}
-	got, err := v.digest(a.Body)
+	// One byte more than there should be tells enough of an answer that never ends.
+	got, err := v.digest(io.LimitReader(a.Body, e.File.Size+1))
 	if err != nil {
 		return "", err
 	}
@@ -157,6 +170,10 @@ func (v *Verifier) visitPrivate(ctx context.Context, t Tour, k media.Key) error 
 		return nil
 	}
 	_ = a.Body.Close() // its status is all that matters
+	if busy(a.Status) {
+		v.unknown(fmt.Sprintf("visit %s: status %d", k, a.Status))
+		return nil
+	}
 	v.mu.Lock()
 	v.report.Private.Asked++
 	if a.Status/100 != 2 {
@@ -174,5 +191,5 @@ func (v *Verifier) publicly(ctx context.Context, k media.Key, wrong string, seen
 	v.mu.Lock()
 	v.report.Counts[BadPublic]++
 	v.mu.Unlock()
-	return v.note(ctx, k, ruling{BadPublic, "wrong through the public host", wrong, decided}, seen)
+	return v.note(ctx, k, because(BadPublic, "wrong through the public host", "%s", wrong), seen)
 }

@@ -3,9 +3,7 @@ package verify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,17 +14,20 @@ import (
 
 // A Memory says what earlier runs read back, so that an interrupted one goes on.
 type Memory interface {
-	ReadSince(ctx context.Context, k media.Key, since time.Time) (bool, error)
+	ReadSince(ctx context.Context, k media.Key, run int64) (bool, error)
 }
 
 // A Part of the objects is read in one run: all of those whose lot falls on Slot of
 // Of. With Of = 1 it is everything.
 type Part struct {
 	Of, Slot int
-	// Since is when this part was begun; what was read since then, by a run that
-	// was interrupted, is not read again.
-	Since time.Time
+	// Since is the run that began this part: what was read since then, by runs that
+	// were interrupted, is not read again.
+	Since int64
 }
+
+// has reports whether k is of the part.
+func (p Part) has(k media.Key) bool { return lot(0, k)%uint64(p.Of) == uint64(p.Slot) }
 
 // ReadPart reads back every object of a part, local users' media first, and compares
 // byte count, MD5 and SHA-256 with the records. Only what the listing showed as the
@@ -37,9 +38,10 @@ func (v *Verifier) ReadPart(ctx context.Context, p Part, m Memory) error {
 		asked = "rotation"
 	}
 	v.beginReading(Reading{Asked: asked, Slot: p.Slot + 1, Of: p.Of}, v.strata.total()/int64(max(1, p.Of)))
+	v.read = p.has
 	return v.readAll(ctx, func(yield func(ledger.Entry, error) bool) {
 		for e, err := range v.inOrder(ctx) {
-			if err == nil && lot(0, e.File.Key)%uint64(p.Of) != uint64(p.Slot) {
+			if err == nil && !p.has(e.File.Key) {
 				continue
 			}
 			done := false
@@ -63,6 +65,11 @@ func (v *Verifier) ReadSample(ctx context.Context, n int64, seed uint64) error {
 		return err
 	}
 	v.beginReading(Reading{Asked: "sample", Sample: s}, int64(len(chosen)))
+	drawn := make(map[media.Key]bool, len(chosen))
+	for _, e := range chosen {
+		drawn[e.File.Key] = true
+	}
+	v.read = func(k media.Key) bool { return drawn[k] }
 	return v.readAll(ctx, func(yield func(ledger.Entry, error) bool) {
 		for _, e := range chosen {
 			if !yield(e, nil) {
@@ -75,9 +82,19 @@ func (v *Verifier) ReadSample(ctx context.Context, n int64, seed uint64) error {
 // choose draws about n of the objects that are the same.
 func (v *Verifier) choose(ctx context.Context, n int64, seed uint64) ([]ledger.Entry, Sample, error) {
 	c := newChooser(seed, v.strata.quotas(n))
+	// What is in doubt would take the place of what the strata count.
+	doubts := v.follow(ctx, ledger.Missing, ledger.Differs, ledger.Rewritten, ledger.Withdrawn, ledger.HiddenOnDisk, ledger.ChangedOnDisk, ledger.Extra, ledger.Unread)
+	defer doubts.stop()
 	for e, err := range v.Records.Entries(ctx) {
 		if err != nil {
 			return nil, Sample{}, err
+		}
+		doubted, err := doubts.has(e.File.Key)
+		if err != nil {
+			return nil, Sample{}, err
+		}
+		if doubted {
+			continue
 		}
 		c.offer(stratumOf(e.File.Key, e.File.Size), &e)
 	}
@@ -96,16 +113,16 @@ func (v *Verifier) beginReading(r Reading, expected int64) {
 // resumed reports whether an interrupted run of the same part has read the object. What
 // this run doubts is not counted, and is passed over when its turn comes.
 func (v *Verifier) resumed(ctx context.Context, e *ledger.Entry, p Part, m Memory) (bool, error) {
-	since := p.Since
-	if e.At.After(since) {
-		since = e.At // it was sent again meanwhile
-	}
-	done, err := m.ReadSince(ctx, e.File.Key, since)
+	done, err := m.ReadSince(ctx, e.File.Key, p.Since)
 	if err != nil || !done {
 		return false, err
 	}
-	doubted, err := v.inDoubt(ctx, e.File.Key)
-	if err != nil || doubted {
+	// What was found against it since, if only its headers, must be found again.
+	d, err := v.Doubts.DoubtAbout(ctx, e.File.Key)
+	if err == nil && d.Run >= p.Since {
+		return false, nil
+	}
+	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
 		return false, err
 	}
 	v.stats.read.Add(1)
@@ -165,7 +182,7 @@ func (v *Verifier) readBack(ctx context.Context, e *ledger.Entry) error {
 		return err
 	default:
 		v.unknown(err.Error())
-		return v.recount(ctx, e, ruling{Unread, "could not be read back", err.Error(), decided}, "")
+		return v.recount(ctx, e, because(Unread, "could not be read back", "%v", err), "")
 	}
 	v.mu.Lock()
 	v.report.Read.Objects++
@@ -191,7 +208,7 @@ func (v *Verifier) weigh(e *ledger.Entry, got *fetched) (ruling, bool) {
 	case v.Policy.newer(&triple{entry: *e, object: got.head.Object}):
 		return rule(Rewritten, "read back: newer than our PUT, with other bytes"), false
 	case got.size != e.File.Size:
-		return ruling{Differs, "read back: another number of bytes than was moved", fmt.Sprintf("%d bytes came, %d were moved", got.size, e.File.Size), decided}, false
+		return because(Differs, "read back: another number of bytes than was moved", "%d bytes came, %d were moved", got.size, e.File.Size), false
 	case got.head.ETag == e.ETag:
 		return rule(Differs, "read back: other bytes under the same ETag: they changed at rest"), false
 	}

@@ -26,6 +26,8 @@ type Report struct {
 	Listed     int64           // objects in the bucket, mediamove's own left out
 	Recorded   int64           // objects that should be there
 	Unrecorded int64           // part of same: equal on disk and in the bucket, not in the ledger
+	Gone       int64           // part of extra: deleted on disk since they were moved
+	Strange    int64           // part of extra: nobody here has sent them
 	Switched   bool
 	WholeDisk  bool  // the disk was compared and every folder read
 	Shrunk     int64 // how many objects fewer than in the last whole pass
@@ -80,7 +82,6 @@ func (v *Verifier) Report() Report {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	r := v.report
-	r.Switched = v.Policy.Switched
 	r.Classes, r.Unknown = maps.Clone(r.Classes), slices.Clone(r.Unknown)
 	return r
 }
@@ -105,6 +106,12 @@ func (v *Verifier) count(ctx context.Context, t *triple, r ruling) error {
 	size := t.size()
 	v.mu.Lock()
 	v.report.Counts[r.verdict]++
+	switch {
+	case r.verdict == Extra && r.cause == causeGone:
+		v.report.Gone++
+	case r.verdict == Extra && !t.hasEntry && !t.hasFile:
+		v.report.Strange++
+	}
 	if r.verdict == Same {
 		total := v.report.Classes[ClassOf(t.key)]
 		total.add(size)
@@ -122,6 +129,9 @@ func (v *Verifier) count(ctx context.Context, t *triple, r ruling) error {
 // note hands a doubt to the ledger, unless the verdict is none or is normal.
 func (v *Verifier) note(ctx context.Context, k media.Key, r ruling, seen ledger.ListedObject) error {
 	word, ok := r.verdict.doubt()
+	if r.as != "" {
+		word, ok = r.as, true
+	}
 	if !ok || (r.verdict == Extra && v.Policy.Switched) {
 		return nil
 	}

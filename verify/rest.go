@@ -101,8 +101,9 @@ func (t *triple) put(l *ledger.Loose) bool {
 func (c *comparison) settleGroup(ctx context.Context, g *group) error {
 	for i := range g.triples {
 		t := &g.triples[i]
-		if g.odd && !t.hasObject {
-			// The object may have been listed under a spelling that is somebody's own.
+		// The object may have been listed under a spelling that is somebody's own. What
+		// the scanner or a sync would not move is not it, whatever R2 makes of its name.
+		if g.odd && !t.hasObject && (t.hasEntry || t.said == "") {
 			if err := c.askFor(ctx, t); err != nil {
 				return err
 			}

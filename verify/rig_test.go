@@ -108,7 +108,7 @@ func (g *rig) verifier(p Policy, withDisk bool) *Verifier {
 	g.must(g.ledger.Flush(context.Background()))
 	p.Run = g.run
 	o := Options{
-		Bucket: g.r2, Records: g.ledger, Remarks: g.ledger, Notes: g.ledger, Doubts: g.ledger, Policy: p, Wait: time.Millisecond,
+		Bucket: g.r2, Records: g.ledger, Remarks: g.ledger, Notes: g.ledger, Doubts: g.ledger, Journal: g.ledger, Policy: p, Wait: time.Millisecond,
 		Scratch: func(ctx context.Context) (Scratch, error) { return ledger.NewScratch(ctx, g.dir) },
 	}
 	if withDisk {

@@ -68,7 +68,12 @@ func (c *comparison) resolve(ctx context.Context, t *triple, next step) (ruling,
 		return r, err
 	}
 	c.v.unknown(err.Error())
-	return ruling{Unread, "could not be read", err.Error(), decided}, nil
+	r = because(Unread, "could not be read", "%v", err)
+	if next == readObject && t.hasEntry {
+		// Its ETag is not the recorded one: no proof stands before somebody has read it.
+		r.as = ledger.Differs
+	}
+	return r, nil
 }
 
 // readFile compares a file whose size, mtime or inode changed with what was moved.

@@ -51,6 +51,13 @@ type Notes interface {
 type Doubts interface {
 	DoubtAbout(ctx context.Context, k media.Key) (ledger.Doubt, error)
 	Doubts(ctx context.Context, run int64, verdicts ...ledger.Verdict) iter.Seq2[ledger.Doubt, error]
+	OpenDoubts(ctx context.Context, run int64) iter.Seq2[ledger.Doubt, error] // of earlier runs
+}
+
+// A Journal makes what was noted durable, or drops it.
+type Journal interface {
+	Flush(ctx context.Context) error
+	ForgetDoubts(ctx context.Context, run int64) error
 }
 
 // A Scratch sorts more than memory holds.
@@ -67,6 +74,7 @@ type Options struct {
 	Remarks Remarks
 	Notes   Notes
 	Doubts  Doubts
+	Journal Journal
 	Disk    Disk // nil: the disk is not compared
 	Scratch func(ctx context.Context) (Scratch, error)
 	Policy  Policy
@@ -84,7 +92,9 @@ type Verifier struct {
 		walked, listed, read, readBytes, toRead atomic.Int64
 		phase                                   atomic.Int32
 	}
-	strata  strata
+	strata strata
+	// read says whether this run has read an object back, and so seen its headers.
+	read    func(k media.Key) bool
 	private Scratch // keys below backups/ and imports/ that the listing shows
 	buffers sync.Pool
 }
@@ -100,8 +110,11 @@ func New(o Options) *Verifier {
 	if o.Wait <= 0 {
 		o.Wait = time.Second
 	}
+	report := newReport()
+	report.Switched = o.Policy.Switched
 	return &Verifier{
-		Options: o, report: newReport(), strata: make(strata),
+		Options: o, report: report, strata: make(strata),
+		read:    func(media.Key) bool { return false },
 		buffers: sync.Pool{New: func() any { return new([readBuffer]byte) }},
 	}
 }

@@ -127,15 +127,84 @@ func TestProbe(t *testing.T) {
 	}
 	v := g.compared(t, Policy{})
 	wantCounts(t, v, map[string]int64{"same": 20, "missing": 30})
-	if err := v.Probe(t.Context()); err != nil || v.Report().Probes != probes {
-		t.Fatalf("%d probed: %v", v.Report().Probes, err)
+	if n := v.Report().Probes; n != probes {
+		t.Fatalf("%d probed", n)
 	}
-	for _, k := range keys[:30] {
-		g.bucket.Put(string(k), []byte("back"))
+}
+
+// A listing that lacks what HEAD finds is no proof of anything: there is no pass, and
+// nothing is called missing.
+func TestDisbelievedListing(t *testing.T) {
+	t.Parallel()
+	g := testRig(t)
+	keys := g.moved(5)
+	g.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
+		if r.Op != costs.ListObjects {
+			return fixtures.Fault{}
+		}
+		return fixtures.Fault{Edit: func(a *fixtures.Answer) {
+			whole := string(a.Body)
+			at := strings.Index(whole, "3.png</Key>")
+			from, to := strings.LastIndex(whole[:at], "<Contents>"), at+strings.Index(whole[at:], "</Contents>")+len("</Contents>")
+			a.Body = []byte(strings.Replace(whole[:from]+whole[to:], "<KeyCount>5<", "<KeyCount>4<", 1))
+		}}
+	})
+	v := g.verifier(Policy{}, false)
+	defer v.Close()
+	if err := v.Compare(t.Context()); !errors.Is(err, ErrListing) {
+		t.Fatalf("got %v", err)
 	}
-	if err := v.Probe(t.Context()); !errors.Is(err, ErrListing) {
-		t.Errorf("got %v", err)
+	if v.Report().Listing {
+		t.Error("it counts as a listing")
 	}
+	if _, err := g.ledger.LastPass(t.Context()); !errors.Is(err, ledger.ErrUnknown) {
+		t.Errorf("a pass was recorded: %v", err)
+	}
+	if _, err := g.ledger.DoubtAbout(t.Context(), keys[3]); !errors.Is(err, ledger.ErrUnknown) {
+		t.Errorf("it is in doubt: %v", err)
+	}
+}
+
+// next begins the next run.
+func (g *rig) next(t *testing.T) {
+	t.Helper()
+	var err error
+	if g.run, err = g.ledger.Begin(t.Context(), "verify", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was read and found rotten stays different in every later run that only lists,
+// refuses a certificate, and is the same again once it was read back whole.
+func TestRotIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	g := testRig(t)
+	keys := g.moved(30)
+	whole, _ := g.bucket.Object(string(keys[4]))
+	text, _ := g.bucket.Body(string(keys[4]))
+	g.bucket.Corrupt(string(keys[4]))
+	v := g.compared(t, Policy{})
+	if err := v.ReadSample(t.Context(), 30, 1); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		g.next(t)
+		v = g.compared(t, Policy{})
+		if err := v.CarryOver(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantCounts(t, v, map[string]int64{"same": 29, "differs": 1})
+		if _, err := v.Certify(t.Context(), filepath.Join(t.TempDir(), "c"), Certificate{}); err == nil {
+			t.Error("it was certified")
+		}
+	}
+	g.bucket.Plant(whole, text)
+	g.next(t)
+	v = g.compared(t, Policy{})
+	if err := errors.Join(v.ReadPart(t.Context(), Part{Of: 1, Since: g.run}, g.ledger), v.CarryOver(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	wantCounts(t, v, map[string]int64{"same": 30})
 }
 
 // Bytes that rot keep their ETag: no listing sees it, reading does, and says so.
@@ -146,7 +215,7 @@ func TestRot(t *testing.T) {
 	g.bucket.Corrupt(string(keys[7]))
 	v := g.compared(t, Policy{})
 	wantCounts(t, v, map[string]int64{"same": 40})
-	if err := v.ReadPart(t.Context(), Part{Of: 1, Since: time.Now()}, g.ledger); err != nil {
+	if err := v.ReadPart(t.Context(), Part{Of: 1, Since: g.run}, g.ledger); err != nil {
 		t.Fatal(err)
 	}
 	wantCounts(t, v, map[string]int64{"same": 39, "differs": 1})
@@ -180,7 +249,7 @@ func TestUnread(t *testing.T) {
 		}
 		return fixtures.Fault{}
 	})
-	if err := v.ReadPart(t.Context(), Part{Of: 1, Since: time.Now()}, g.ledger); err != nil {
+	if err := v.ReadPart(t.Context(), Part{Of: 1, Since: g.run}, g.ledger); err != nil {
 		t.Fatal(err)
 	}
 	wantCounts(t, v, map[string]int64{"same": 19, "unread": 1})
@@ -194,7 +263,6 @@ func TestReadingGoesOn(t *testing.T) {
 	t.Parallel()
 	g := testRig(t)
 	g.moved(300)
-	began := time.Now()
 	v := g.compared(t, Policy{})
 	ctx, cancel := context.WithCancel(t.Context())
 	reads := 0
@@ -207,14 +275,14 @@ func TestReadingGoesOn(t *testing.T) {
 		return fixtures.Fault{}
 	})
 	v.Workers = 4
-	if err := v.ReadPart(ctx, Part{Of: 1, Since: began}, g.ledger); !errors.Is(err, context.Canceled) {
+	if err := v.ReadPart(ctx, Part{Of: 1, Since: g.run}, g.ledger); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 	if err := g.ledger.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	done := v.Report().Read.Objects
-	if err := v.ReadPart(t.Context(), Part{Of: 1, Since: began}, g.ledger); err != nil {
+	if err := v.ReadPart(t.Context(), Part{Of: 1, Since: g.run}, g.ledger); err != nil {
 		t.Fatal(err)
 	}
 	if r := v.Report().Read; r.Resumed != done || r.Objects+r.Resumed != 300 || r.Equal != r.Objects {
