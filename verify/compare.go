@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"path"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -128,14 +130,18 @@ func (c *comparison) problem(f media.File, err error, whole *bool) (*seenFile, e
 		return nil, fmt.Errorf("walk the disk: %w", err)
 	}
 	switch {
-	case p.Kind == scanner.BadName, p.Kind == scanner.Twin, p.Kind == scanner.Link && !p.Incomplete():
+	case p.Kind == scanner.BadName, p.Kind == scanner.Twin, p.Kind == scanner.Link && looksLikeFile(p.Path):
 		return &seenFile{media.File{Key: p.Path, Size: f.Size, Mode: f.Mode}, ledger.Failed}, nil
-	case p.Incomplete():
+	case p.Kind == scanner.Link, p.Incomplete():
 		*whole = false
 		c.v.unknown(p.Error())
 	}
 	return nil, nil
 }
+
+// looksLikeFile tells a link in the place of a file from one that may lead to a folder
+// full of them: Mastodon's files have an extension, its folders have none.
+func looksLikeFile(k media.Key) bool { return strings.Contains(path.Base(string(k)), ".") }
 
 // A seen file is one of the disk, or one that the last sync said something of.
 type seenFile struct {

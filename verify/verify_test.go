@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,10 +81,10 @@ func TestListingErrors(t *testing.T) {
 			t.Parallel()
 			g := testRig(t)
 			g.moved(2500)
-			lists := 0
+			var lists atomic.Int64
 			g.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
 				if r.Op == costs.ListObjects {
-					if lists++; lists >= 2 {
+					if lists.Add(1) >= 2 {
 						return fault
 					}
 				}
@@ -265,10 +266,10 @@ func TestReadingGoesOn(t *testing.T) {
 	g.moved(300)
 	v := g.compared(t, Policy{})
 	ctx, cancel := context.WithCancel(t.Context())
-	reads := 0
+	var reads atomic.Int64
 	g.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
 		if r.Op == costs.GetObject {
-			if reads++; reads == 100 {
+			if reads.Add(1) == 100 {
 				cancel()
 			}
 		}
