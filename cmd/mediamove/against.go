@@ -35,7 +35,9 @@ func (o *verifyOptions) runAgainst(ctx context.Context, w *world, settings masto
 		return err
 	}
 	defer func() { err = also(err, x.close()) }()
-	return o.runVerifier(ctx, w, x, func(ctx context.Context) (*verify.Verifier, error) { return o.certified(ctx, x, saved) })
+	return o.runVerifier(ctx, w, x, func(ctx context.Context, _ *verifyReport) (*verify.Verifier, error) {
+		return o.certified(ctx, x, saved)
+	})
 }
 
 // certificateError marks what a person must put right.
@@ -67,9 +69,10 @@ func (o *verifyOptions) certified(ctx context.Context, x *session, saved *verify
 			Hint:   "check S3_BUCKET, S3_ENDPOINT and S3_KEY_PREFIX, or name another certificate",
 		}
 	}
-	x.claim.Switched = o.mode == owner.After || (o.mode == owner.Unset && mark.SwitchedAt != nil)
+	known := mark.SwitchedAt != nil || !saved.SwitchedAt.IsZero()
+	x.claim.Switched = o.mode == owner.After || (o.mode == owner.Unset && known)
 	return verify.New(verify.Options{
-		Bucket: x.bucket, Records: saved.Records(), Remarks: x.ledger, Notes: x.ledger, Doubts: x.ledger,
+		Bucket: x.bucket, Records: saved.Records(), Remarks: x.ledger, Notes: x.ledger, Doubts: x.ledger, Journal: x.ledger,
 		Scratch: func(ctx context.Context) (verify.Scratch, error) { return ledger.NewScratch(ctx, x.dir) },
 		Policy: verify.Policy{
 			Run: x.run, Switched: x.claim.Switched, Shared: len(mark.Ledgers) > 1, ClockAhead: x.bucket.Stats().ClockOffset,
@@ -97,6 +100,9 @@ func (o *verifyOptions) certify(ctx context.Context, x *session, v *verify.Verif
 	if x.claim.Switched {
 		c.SwitchedAt = id.SwitchedAt
 	}
+	if r.refusal, err = x.halfMoved(ctx); err != nil || r.refusal != "" {
+		return err
+	}
 	c, err = v.Certify(ctx, o.certificate, c)
 	if e, ok := errors.AsType[*verify.UncertifiedError](err); ok {
 		r.refusal = e.Error()
@@ -107,4 +113,22 @@ func (o *verifyOptions) certify(ctx context.Context, x *session, v *verify.Verif
 	}
 	r.certificate = &certificateJSON{o.certificate, o.certificate + ".sha256", hex.EncodeToString(c.List.SHA256[:]), c.Objects, c.Bytes}
 	return nil
+}
+
+// halfMoved says why the ledger alone does not know all that should be in the bucket.
+// With the disk beside it the disk says it.
+func (x *session) halfMoved(ctx context.Context) (string, error) {
+	if x.tree != nil {
+		return "", nil
+	}
+	last, err := x.ledger.Latest(ctx, "sync")
+	switch {
+	case errors.Is(err, ledger.ErrUnknown):
+		return "no sync was recorded: name ROOT", nil
+	case err != nil:
+		return "", err
+	case !last.Complete:
+		return fmt.Sprintf("the last sync, run %d, was no whole walk: sync again, or name ROOT", last.ID), nil
+	}
+	return "", nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"iter"
 
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/owner"
@@ -49,9 +50,27 @@ func (o *verifyOptions) mend(ctx context.Context, x *session, v *verify.Verifier
 	if o.replace {
 		verdicts = append(verdicts, ledger.Differs)
 	}
-	err = u.Run(ctx, uploader.Lost(ctx, x.ledger.Doubts(ctx, x.run, verdicts...), x.tree))
+	err = u.Run(ctx, uploader.Lost(ctx, x.recorded(ctx, x.ledger.Doubts(ctx, x.run, verdicts...)), x.tree))
 	sent := u.Stats().Counts
 	r.repaired = sent.Moved + sent.Replaced + sent.Adopted
 	r.held -= r.repaired
 	return err
+}
+
+// recorded leaves out what the ledger has no row of: there is nothing to tell a good
+// copy by, and what earlier syncs said of it must stand.
+func (x *session) recorded(ctx context.Context, doubts iter.Seq2[ledger.Doubt, error]) iter.Seq2[ledger.Doubt, error] {
+	return func(yield func(ledger.Doubt, error) bool) {
+		for d, err := range doubts {
+			if err == nil {
+				_, err = x.ledger.Entry(ctx, d.Key)
+			}
+			if errors.Is(err, ledger.ErrUnknown) {
+				continue
+			}
+			if !yield(d, err) {
+				return
+			}
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.org/mediamove/ledger"
+	"example.org/mediamove/verify"
 )
 
 type statusOptions struct {
@@ -138,7 +139,23 @@ func (s *statusJSON) printProof(b *strings.Builder) {
 		disk = ", the disk compared too"
 	}
 	_, _ = fmt.Fprintf(b, "  listed       %12s   the same in run %d, %s%s\n", count(p.LastPass.Same), p.LastPass.Run, p.LastPass.At.Format(time.DateTime), disk)
+	if found := p.found(); found != "" {
+		_, _ = fmt.Fprintf(b, "  the last verify found: %s; which: mediamove status --list KINDS\n", found)
+	}
 	_, _ = fmt.Fprintf(b, "  read back    %12s   of %s, and not in doubt since\n", count(p.ReadBack), count(p.Recorded))
+}
+
+// found names what the last verify left to look at.
+func (p *proofsJSON) found() string {
+	var words []string
+	for _, v := range []verify.Verdict{
+		verify.Missing, verify.Differs, verify.ChangedOnDisk, verify.Exposed, verify.NeverUploaded, verify.Unread, verify.BadHeaders, verify.BadPublic,
+	} {
+		if n := p.Verify[v.String()]; n > 0 {
+			words = append(words, v.String()+" "+count(n))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 func (s *statusJSON) printFindings(b *strings.Builder) {

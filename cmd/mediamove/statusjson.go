@@ -39,6 +39,8 @@ type proofsJSON struct {
 	Recorded int64     `json:"recorded"`
 	ReadBack int64     `json:"read_back"`
 	LastPass *passJSON `json:"last_listing,omitempty"`
+
+	Verify map[string]int64 `json:"last_verify,omitempty"` // what the last verify found: verdict → objects
 }
 
 type passJSON struct {
@@ -55,6 +57,13 @@ func readProof(ctx context.Context, led *ledger.Ledger) (proofsJSON, error) {
 		return proofsJSON{}, err
 	}
 	p := proofsJSON{Recorded: totals.Entries, ReadBack: totals.ReadBack}
+	switch run, err := led.Latest(ctx, "verify"); {
+	case errors.Is(err, ledger.ErrUnknown):
+	case err != nil:
+		return p, err
+	default:
+		_ = json.Unmarshal(run.Counts, &p.Verify) // an older program's words are not ours
+	}
 	last, err := led.LastPass(ctx)
 	if errors.Is(err, ledger.ErrUnknown) {
 		return p, nil

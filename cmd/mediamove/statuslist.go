@@ -88,6 +88,13 @@ func (l wantedKeys) each(ctx context.Context, led *ledger.Ledger, tell func(list
 		return err
 	}
 	for d, err := range led.Doubts(ctx, last.ID, l.verdicts...) {
+		repaired := false
+		if err == nil {
+			repaired, err = sentSince(ctx, led, d)
+		}
+		if repaired {
+			continue
+		}
 		if err == nil {
 			err = tell(listItem{string(d.Verdict), d.Key, d.Size, d.Cause, d.Detail, d.ETag, d.Run, d.At.UTC()})
 		}
@@ -96,6 +103,15 @@ func (l wantedKeys) each(ctx context.Context, led *ledger.Ledger, tell func(list
 		}
 	}
 	return nil
+}
+
+// sentSince reports whether the object was sent again after it was doubted.
+func sentSince(ctx context.Context, led *ledger.Ledger, d ledger.Doubt) (bool, error) {
+	e, err := led.Entry(ctx, d.Key)
+	if errors.Is(err, ledger.ErrUnknown) {
+		return false, nil
+	}
+	return e.Run >= d.Run && e.At.After(d.At), err
 }
 
 // A printer prints one key after the other.

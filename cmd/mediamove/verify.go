@@ -14,6 +14,7 @@ import (
 
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/mastodon"
+	"example.org/mediamove/r2"
 	"example.org/mediamove/scanner"
 	"example.org/mediamove/verify"
 )
@@ -22,8 +23,10 @@ type verifyOptions struct {
 	common
 	settingFlags
 	access
+	spendFlags
 	before, after bool
 	allowLinks    []string
+	allowEmpty    []string
 
 	read    bool
 	sample  int64
@@ -88,11 +91,16 @@ func (o *verifyOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.against, "against", "", "check the bucket against the certificate in `FILE`, without the ledger")
 	fs.IntVar(&o.concurrency, "max-concurrency", 0, "bound the requests in flight; the right number is found by itself (default 160)")
 	fs.Int64Var(&o.maxClassA, "max-class-a", 0, "end in order before the `N`+1st Class A operation of this run")
+	o.spendFlags.addFlags(fs)
 	fs.StringVar(&o.proxy, "proxy", "", "HTTP proxy `URL`; proxy variables of the environment are ignored")
 	fs.BoolVar(&o.after, "after-switch", false, "Mastodon writes to the bucket already (as S3_ENABLED=true)")
 	fs.BoolVar(&o.before, "before-switch", false, "count this run as before the switch")
 	fs.StringSliceVar(&o.allowLinks, "allow-link", nil, "enter this top `FOLDER` although it is a link to another disk")
+	fs.StringSliceVar(&o.allowEmpty, "allow-empty", nil, "go on although this top `FOLDER` has lost all its files")
 }
+
+// maxSample bounds what a sample holds in memory.
+const maxSample = 1_000_000
 
 // check refuses flags that can't be meant.
 func (o *verifyOptions) check(args []string) error {
@@ -105,9 +113,11 @@ func (o *verifyOptions) check(args []string) error {
 	switch {
 	case reads > 1:
 		return usagef("type only one of them", "--read, --sample and --rotate are three ways to choose what is read")
-	case o.sample < 0 || o.headers < 0 || o.visits < 1:
+	case max(o.sample, o.headers, o.visits) > maxSample:
+		return usagef("to look at so many: --read, or --rotate 30", "--sample, --headers and --visits: %s objects at most", count(maxSample))
+	case o.sample < 0 || o.headers < 0 || o.visits < 1, o.sample == 0 && o.fs.Changed("sample"), o.headers == 0 && o.fs.Changed("headers"):
 		return usagef("for instance --sample 3000", "--sample, --headers and --visits want a number of objects")
-	case o.rotate < 0 || o.rotate > 1000:
+	case o.rotate < 0 || o.rotate > 1000, o.rotate == 0 && o.fs.Changed("rotate"):
 		return usagef("for instance --rotate 30", "--rotate %d: from 1 to 1000 parts", o.rotate)
 	case o.replace && !o.repair:
 		return usagef("type both: --repair --replace-differing", "--replace-differing belongs to --repair")
@@ -115,17 +125,22 @@ func (o *verifyOptions) check(args []string) error {
 		return usagef("verify --repair first; then verify --certificate, which sees all of it anew", "--repair and --certificate do not go together")
 	case o.maxClassA < 1 && o.fs.Changed("max-class-a"):
 		return usagef("leave it out for no limit", "--max-class-a %d: at least 1", o.maxClassA)
+	case o.against != "" && o.fs.Changed("max-cost"):
+		return usagef("bound it by --max-class-a", "--max-cost goes by what the ledger used, and --against takes no ledger")
 	case o.concurrency < 0:
 		return usagef("leave it out: the right number is found by itself", "--max-concurrency %d: at least 1", o.concurrency)
 	case o.against != "" && (len(args) > 0 || o.repair || o.certificate != "" || o.rotate != 0):
 		return usagef("to compare a disk with a certificate: cd public/system && sha256sum --quiet -c FILE.sha256",
 			"--against compares the bucket with a certificate, and nothing else")
 	}
-	return nil
+	return checkEmpty(o.allowEmpty)
 }
 
 func runVerify(ctx context.Context, w *world, o *verifyOptions, args []string) (err error) {
 	if err := o.check(args); err != nil {
+		return err
+	}
+	if err := o.bound(&o.access); err != nil {
 		return err
 	}
 	settings, err := o.resolve(w, o.settingFlags)
@@ -138,8 +153,8 @@ func runVerify(ctx context.Context, w *world, o *verifyOptions, args []string) (
 	if o.mode, err = switchMode(settings, o.before, o.after); err != nil {
 		return err
 	}
-	if o.public && settings.AliasHost == "" {
-		return usagef("set S3_ALIAS_HOST, or name Mastodon's settings: --env-file /home/mastodon/live/.env.production", "--public visits S3_ALIAS_HOST, which is not set")
+	if err := o.checkPublic(settings); err != nil {
+		return err
 	}
 	if !o.fs.Changed("seed") {
 		o.seed = randomSeed()
@@ -148,6 +163,22 @@ func runVerify(ctx context.Context, w *world, o *verifyOptions, args []string) (
 		return o.runAgainst(ctx, w, settings)
 	}
 	return o.runLedger(ctx, w, settings, args)
+}
+
+// checkPublic finds what is wrong with the public host before a long listing does.
+func (o *verifyOptions) checkPublic(s mastodon.Settings) error {
+	switch {
+	case !o.public:
+		return nil
+	case s.AliasHost == "":
+		return usagef("set S3_ALIAS_HOST, or name Mastodon's settings: --env-file /home/mastodon/live/.env.production", "--public visits S3_ALIAS_HOST, which is not set")
+	}
+	front, err := r2.OpenPublic(r2.PublicConfig{Host: s.AliasHost, Protocol: s.Protocol, Prefix: s.KeyPrefix})
+	if err != nil {
+		return err
+	}
+	front.Close()
+	return nil
 }
 
 // runLedger verifies with the ledger, and with the disk if one is named.
@@ -160,7 +191,7 @@ func (o *verifyOptions) runLedger(ctx context.Context, w *world, settings mastod
 		}
 		root = tree.Root()
 	}
-	if err := o.checkCertificate(root); err != nil {
+	if err := o.checkCertificate(root, settings.RootPath); err != nil {
 		return closing(err, tree)
 	}
 	if err := o.needLedger(ctx, w); err != nil {
@@ -172,7 +203,7 @@ func (o *verifyOptions) runLedger(ctx context.Context, w *world, settings mastod
 	}
 	x.tree = tree
 	defer func() { err = also(err, x.close()) }()
-	return o.runVerifier(ctx, w, x, func(ctx context.Context) (*verify.Verifier, error) { return o.verifier(ctx, x) })
+	return x.told(o.runVerifier(ctx, w, x, func(ctx context.Context, r *verifyReport) (*verify.Verifier, error) { return o.verifier(ctx, x, r) }))
 }
 
 // needLedger refuses to make a ledger where there is none: nothing could be held
@@ -197,7 +228,7 @@ func closing(err error, tree *scanner.Tree) error {
 
 // checkCertificate finds out early what would make the certificate fail at the end
 // of a long run, or make it public.
-func (o *verifyOptions) checkCertificate(root string) error {
+func (o *verifyOptions) checkCertificate(roots ...string) error {
 	if o.certificate == "" {
 		return nil
 	}
@@ -212,11 +243,13 @@ func (o *verifyOptions) checkCertificate(root string) error {
 	case err != nil:
 		return &usageError{err, "name a file in a folder that can be written"}
 	}
-	if root == "" {
-		return nil
-	}
-	if err := checkState(filepath.Dir(path), root); err != nil {
-		return usagef("choose a folder elsewhere: what is inside is served to the world, and moved", "the certificate would be inside the media root %s", root)
+	for _, root := range roots {
+		if at, err := filepath.EvalSymlinks(root); err == nil {
+			root = at
+		}
+		if root != "" && checkState(filepath.Dir(path), root) != nil {
+			return usagef("choose a folder elsewhere: what is inside is served to the world, and moved", "the certificate would be inside the media root %s", root)
+		}
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func told(counts map[verify.Verdict]int64, more func(*verifyReport)) *verifyRepo
 
 func doubted(v ledger.Verdict, n int64, cause string, k media.Key) doubtGroup {
 	one := ledger.Doubt{Key: k, Detail: "the bucket holds 5 bytes, 7 were moved"}
-	return doubtGroup{v, cause, n, []ledger.Doubt{one, one}[:min(2, n)]}
+	return doubtGroup{verdict: v, cause: cause, n: n, first: []ledger.Doubt{one, one}[:min(2, n)]}
 }
 
 // Each end of a verify says what was proven, what was not looked at, and what to do.

@@ -34,6 +34,8 @@ type verifyJSON struct {
 	Listed     int64 `json:"listed"`
 	Recorded   int64 `json:"recorded"`
 	Unrecorded int64 `json:"unrecorded"`
+	Gone       int64 `json:"gone_from_disk"`
+	Lost       int64 `json:"lost"`
 	Shrunk     int64 `json:"shrunk"`
 	Probed     int64 `json:"probed"`
 	Bytes      int64 `json:"bytes"`
@@ -45,6 +47,8 @@ type verifyJSON struct {
 	Looks   looksJSON         `json:"looks"`
 
 	Repaired    int64            `json:"repaired"`
+	Held        int64            `json:"not_repaired"`
+	Refusal     string           `json:"certificate_refused,omitempty"`
 	Certificate *certificateJSON `json:"certificate,omitempty"`
 
 	Requests costs.Usage `json:"requests"`
@@ -114,11 +118,14 @@ func (r *verifyReport) json() verifyJSON {
 		ChangedOnDisk: of(verify.ChangedOnDisk), HeldBack: of(verify.HeldBack), Exposed: of(verify.Exposed),
 		Unread: of(verify.Unread), Headers: of(verify.BadHeaders), Public: of(verify.BadPublic),
 		Differences: r.remaining(), Complete: r.complete(), Unknown: append([]string{}, r.Unknown...),
-		Listed: r.Listed, Recorded: r.Recorded, Unrecorded: r.Unrecorded, Shrunk: r.shrunk, Probed: r.Probes,
+		Listed: r.Listed, Recorded: r.Recorded, Unrecorded: r.Unrecorded, Gone: r.Gone, Lost: r.lost(), Shrunk: r.shrunk, Probed: r.Probes,
 		Switched: r.Switched, WholeDisk: r.WholeDisk, Classes: []verifyClassJSON{}, Causes: []verifyCauseJSON{},
 		Looks:    looksJSON{lookJSON(r.Headers), lookJSON(r.Public), lookJSON(r.Private)},
-		Repaired: r.repaired, Certificate: r.certificate,
+		Repaired: r.repaired, Held: r.held, Refusal: r.refusal, Certificate: r.certificate,
 		Requests: r.requests, ClassA: r.requests.A(), ClassB: r.requests.B(), CostUSD: r.usd, Seconds: r.seconds,
+	}
+	if r.err != nil {
+		out.Unknown = append(out.Unknown, oneLine(r.err.Error()))
 	}
 	for _, g := range r.causes {
 		cause := verifyCauseJSON{Verdict: string(g.verdict), Cause: g.cause, Objects: g.n}

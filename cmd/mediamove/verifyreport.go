@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -22,10 +24,14 @@ type verifyReport struct {
 	run         int64
 	err         error
 	shrunk      int64 // objects fewer than in the last whole pass
+	others      int64 // other hosts' objects then
+	goesOn      bool  // reading back did not come to its end; the same command goes on
 	repaired    int64
 	held        int64 // of what --repair was asked for: what it would not send
 	certificate *certificateJSON
 	refusal     string // why there is no certificate
+	tell        bool   // the owner mark does not know of the switch yet
+	untold      error  // why it still does not
 	causes      []doubtGroup
 	requests    costs.Usage
 	usd         string
@@ -33,7 +39,29 @@ type verifyReport struct {
 }
 
 // remaining is what still differs when the run ends.
-func (r *verifyReport) remaining() int64 { return r.Differences() - r.repaired }
+func (r *verifyReport) remaining() int64 { return r.Differences() + r.lost() - r.repaired }
+
+// lost is how many of the other hosts' objects are gone since the last whole listing.
+func (r *verifyReport) lost() int64 {
+	if r.Switched || !r.Listing {
+		return 0
+	}
+	return max(0, r.others-r.Of(verify.OtherHost))
+}
+
+// othersThen is how many objects of other hosts the run of the last whole listing saw.
+func (x *session) othersThen(ctx context.Context, run int64) (int64, error) {
+	const far = 1000
+	runs, err := x.ledger.Runs(ctx, far)
+	for _, r := range runs {
+		if r.ID == run {
+			counts := make(map[string]int64)
+			_ = json.Unmarshal(r.Counts, &counts) // an older program's are other words
+			return counts[verify.OtherHost.String()], err
+		}
+	}
+	return 0, err
+}
 
 // complete reports whether everything that was asked for was found out.
 func (r *verifyReport) complete() bool { return r.Complete() && r.err == nil }
@@ -74,19 +102,24 @@ type doubtGroup struct {
 	cause   string
 	n       int64
 	first   []ledger.Doubt // maxShown at most
+	foreign bool           // the ledger has no row of the first
 }
 
 // showVerify completes the report from the ledger and prints it.
 func (w *world) showVerify(ctx context.Context, x *session, r *verifyReport, o *verifyOptions) (err error) {
 	ctx = context.WithoutCancel(ctx)
 	if x.ledger != nil {
-		_, usd, err := x.spent(ctx, r.requests)
+		_, usd, err := x.spent(ctx)
 		if err != nil {
 			return err
 		}
 		r.usd = usd.StringFixed(2)
 		if r.causes, err = groupDoubts(ctx, x.ledger, r.run); err != nil {
 			return err
+		}
+		for i := range r.causes {
+			_, err := x.ledger.Entry(ctx, r.causes[i].first[0].Key)
+			r.causes[i].foreign = errors.Is(err, ledger.ErrUnknown)
 		}
 	}
 	if o.json {
@@ -185,8 +218,14 @@ func (r *verifyReport) printVerdicts(b *strings.Builder) {
 			_, _ = fmt.Fprintf(b, "  %-10s %12s   %s\n", row.name, count(n), row.note)
 		}
 	}
+	if r.Gone > 0 {
+		_, _ = fmt.Fprintf(b, "  %-10s %12s   of the extra: deleted on disk since they were moved\n", "gone", count(r.Gone))
+	}
 	if r.Unrecorded > 0 {
 		_, _ = fmt.Fprintf(b, "  %-10s %12s   of the same: equal on disk and in the bucket, not in the ledger; sync adopts them\n", "unrecorded", count(r.Unrecorded))
+	}
+	if n := r.lost(); n > 0 {
+		_, _ = fmt.Fprintf(b, "  %-10s %12s   gone since the last whole listing, and not this ledger's: verify on the other host\n", "lost", count(n))
 	}
 	if r.shrunk > 0 {
 		_, _ = fmt.Fprintf(b, "  %-10s %12s   objects fewer than in the last whole listing\n", "shrunk", count(r.shrunk))
@@ -200,8 +239,8 @@ func (r *verifyReport) printVerdicts(b *strings.Builder) {
 func (r *verifyReport) printWhy(b *strings.Builder) {
 	shown := 0
 	for _, g := range r.causes {
-		if g.verdict == ledger.Rewritten {
-			continue
+		if g.verdict == ledger.Rewritten || g.verdict == ledger.Withdrawn {
+			continue // as it should be
 		}
 		if shown++; shown == 1 {
 			b.WriteString(r.whyTitle())
@@ -210,7 +249,7 @@ func (r *verifyReport) printWhy(b *strings.Builder) {
 			b.WriteString("  … and more\n")
 			return
 		}
-		_, _ = fmt.Fprintf(b, "  %-15s %9s   %s, such as %q\n", g.verdict, count(g.n), oneLine(g.cause), g.first[0].Key)
+		_, _ = fmt.Fprintf(b, "  %-15s %9s   %s\n  %-15s %9s     %q\n", g.verdict, count(g.n), oneLine(g.cause), "", "", g.first[0].Key)
 		if detail := g.first[0].Detail; detail != "" {
 			_, _ = fmt.Fprintf(b, "  %-15s %9s     %s\n", "", "", oneLine(detail))
 		}
@@ -219,7 +258,7 @@ func (r *verifyReport) printWhy(b *strings.Builder) {
 				_, _ = fmt.Fprintf(b, "  %-15s %9s     %q\n", "", "", d.Key)
 			}
 		}
-		if advice := r.advice(g.verdict); advice != "" && r.remaining() > 0 {
+		if advice := r.advice(g); advice != "" && r.remaining() > 0 {
 			_, _ = fmt.Fprintf(b, "  %-15s %9s   → %s\n", "", "", advice)
 		}
 	}
@@ -233,25 +272,36 @@ func (r *verifyReport) whyTitle() string {
 }
 
 // advice is what repairs a kind of difference.
-func (r *verifyReport) advice(v ledger.Verdict) string {
+func (r *verifyReport) advice(g doubtGroup) string {
 	if r.o.against != "" {
 		return ""
 	}
-	switch v {
+	switch g.verdict {
 	case ledger.Missing:
 		if r.Switched {
 			return "after the switch nothing is sent again: whoever deleted it may have meant to"
 		}
 		return "mediamove verify --repair ROOT"
 	case ledger.Differs:
-		if r.Switched {
+		switch {
+		case g.foreign:
+			return "look at it by hand; mediamove never overwrites what it has no record of"
+		case r.Switched:
 			return "look at it: mediamove explain KEY"
 		}
 		return "look at it: mediamove explain KEY; if the disk is right: mediamove verify --repair --replace-differing ROOT"
 	case ledger.Extra:
+		if !g.foreign {
+			return "deleted on disk since; they stay readable in the bucket: remove them there by hand, or after the switch"
+		}
 		return "look at them: mediamove status --list extra; mediamove never deletes what it does not know"
 	case ledger.NeverUploaded:
+		if r.Switched {
+			return "after the switch a sync sends only what is newer than its last whole walk"
+		}
 		return "mediamove sync ROOT"
+	case ledger.HiddenOnDisk:
+		return "remove the objects in the bucket, or chmod go+r the files on disk"
 	case ledger.ChangedOnDisk:
 		return "look whether the file is damaged: mediamove explain KEY; the object was left alone"
 	case ledger.Unread:
@@ -313,6 +363,9 @@ func (r *verifyReport) printUse(b *strings.Builder) {
 		_, _ = fmt.Fprintf(b, "   cost $%s", r.usd)
 	}
 	b.WriteString("\n")
+	if r.Listing || r.x.limit.usd {
+		b.WriteString(r.x.limited(r.err))
+	}
 }
 
 func (r *verifyReport) printResult(b *strings.Builder) {
@@ -328,8 +381,11 @@ func (r *verifyReport) printResult(b *strings.Builder) {
 		for _, why := range r.Unknown {
 			_, _ = fmt.Fprintf(b, "  %s\n", oneLine(why))
 		}
-		if r.Read.Asked == "all" || r.Read.Asked == "rotation" {
+		switch {
+		case r.goesOn:
 			b.WriteString("run the same command again: what was read back is not read again\n")
+		case r.Read.Asked == "rotation" && r.Of(verify.Unread) > 0:
+			b.WriteString("what could not be read is tried again when its part comes round, or by --read\n")
 		}
 	case r.remaining() > 0:
 		_, _ = fmt.Fprintf(b, "DIFFERENCES: %s\n", count(r.remaining()))
@@ -344,7 +400,13 @@ func (r *verifyReport) printResult(b *strings.Builder) {
 	if r.refusal != "" {
 		_, _ = fmt.Fprintf(b, "no certificate: %s\n", r.refusal)
 	}
+	if r.untold != nil {
+		_, _ = fmt.Fprintf(b, "the owner mark could not be told of the switch (%s): until a sync with S3_ENABLED=true\ndoes, another host's sync counts as before it\n", oneLine(r.untold.Error()))
+	}
 	if r.o.mode == 0 && !r.Switched && r.o.against == "" {
 		b.WriteString("S3_ENABLED is not true: Mastodon still writes to disk, so this counted as before the switch\n")
+		if r.Strange > 0 {
+			b.WriteString("if it is Mastodon that put the extra ones there, it was not: type --after-switch before anything else\n")
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,14 +12,15 @@ import (
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/owner"
 	"example.org/mediamove/r2"
+	"example.org/mediamove/uploader"
 	"example.org/mediamove/verify"
 )
 
 // runVerifier is the run itself, with the verifier that begin makes once the bucket
 // was looked at.
-func (o *verifyOptions) runVerifier(ctx context.Context, w *world, x *session, begin func(context.Context) (*verify.Verifier, error)) error {
+func (o *verifyOptions) runVerifier(ctx context.Context, w *world, x *session, begin func(context.Context, *verifyReport) (*verify.Verifier, error)) error {
 	r := &verifyReport{x: x, o: o, run: x.run}
-	v, err := begin(ctx)
+	v, err := begin(ctx, r)
 	if err != nil {
 		return errors.Join(err, x.finish(ctx, ledger.RunEnd{ExitCode: exitCode(ended(ctx, err))}))
 	}
@@ -26,6 +28,9 @@ func (o *verifyOptions) runVerifier(ctx context.Context, w *world, x *session, b
 	x.books.Go(func() { x.saveUsage(side) })
 	progress := w.startProgress(side, x, func(time.Duration) frame { return x.verifyFrame(v.Stats()) })
 	r.err = o.steps(ctx, w, x, v, r)
+	if r.tell {
+		r.untold = owner.TellSwitch(ctx, x.bucket, x.ledger, x.ownerOptions(o.access))
+	}
 	stopSide()
 	progress.wait()
 	x.books.Wait()
@@ -35,14 +40,15 @@ func (o *verifyOptions) runVerifier(ctx context.Context, w *world, x *session, b
 }
 
 // verifier looks at the owner mark and makes the verifier that fits.
-func (o *verifyOptions) verifier(ctx context.Context, x *session) (*verify.Verifier, error) {
+func (o *verifyOptions) verifier(ctx context.Context, x *session, r *verifyReport) (*verify.Verifier, error) {
 	sight, err := owner.Look(ctx, x.bucket, x.ledger, x.ownerOptions(o.access))
 	if err != nil {
 		return nil, err
 	}
 	x.claim = sight.Claim
+	r.tell = x.claim.Switched && sight.Mark.SwitchedAt == nil
 	opt := verify.Options{
-		Bucket: x.bucket, Records: x.ledger, Remarks: x.ledger, Notes: x.ledger, Doubts: x.ledger,
+		Bucket: x.bucket, Records: x.ledger, Remarks: x.ledger, Notes: x.ledger, Doubts: x.ledger, Journal: x.ledger,
 		Scratch: func(ctx context.Context) (verify.Scratch, error) { return ledger.NewScratch(ctx, x.dir) },
 		Policy: verify.Policy{
 			Run: x.run, Switched: x.claim.Switched, Shared: len(sight.Mark.Ledgers) > 1, ClockAhead: x.bucket.Stats().ClockOffset,
@@ -51,8 +57,24 @@ func (o *verifyOptions) verifier(ctx context.Context, x *session) (*verify.Verif
 	}
 	if x.tree != nil {
 		opt.Disk = x.tree
+		if err := o.mounted(ctx, x); err != nil {
+			return nil, err
+		}
 	}
 	return verify.New(opt), nil
+}
+
+// mounted refuses a class folder that lost all its files. After the switch the disk may
+// be freed.
+func (o *verifyOptions) mounted(ctx context.Context, x *session) error {
+	if x.claim.Switched {
+		return nil
+	}
+	last, err := x.ledger.LastWalk(ctx)
+	if err != nil {
+		return err
+	}
+	return uploader.CheckEmptied(ctx, x.tree, last, allowed(o.allowEmpty))
 }
 
 // steps is everything that was asked for, the cheapest first.
@@ -64,13 +86,13 @@ func (o *verifyOptions) steps(ctx context.Context, w *world, x *session, v *veri
 	if err := v.Compare(ctx); err != nil {
 		return err
 	}
+	if r.others, err = x.othersThen(ctx, last.Run); err != nil {
+		return err
+	}
 	if listed := v.Report().Listed; last.Listed > listed {
 		r.shrunk = last.Listed - listed
 	}
-	if err := v.Probe(ctx); err != nil {
-		return err
-	}
-	if err := o.readBack(ctx, x, v); err != nil {
+	if r.goesOn, err = o.readBack(ctx, x, v); err != nil {
 		return err
 	}
 	if o.headers > 0 {
@@ -82,6 +104,9 @@ func (o *verifyOptions) steps(ctx context.Context, w *world, x *session, v *veri
 		if err := o.visit(ctx, w, x, v); err != nil {
 			return err
 		}
+	}
+	if err := v.CarryOver(ctx); err != nil {
+		return err
 	}
 	if o.repair {
 		if err := o.mend(ctx, x, v, r); err != nil {
@@ -97,37 +122,48 @@ const (
 	rotating   = "rotate"
 )
 
-// readBack reads what was asked for. A part that was interrupted is gone on with.
-func (o *verifyOptions) readBack(ctx context.Context, x *session, v *verify.Verifier) error {
+// readingAge is how long an interrupted part may wait to be gone on with: what was
+// read longer ago says too little of today.
+const readingAge = 7 * 24 * time.Hour
+
+// readBack reads what was asked for. A part that was interrupted is gone on with;
+// goesOn says that this one will be, by the same command.
+func (o *verifyOptions) readBack(ctx context.Context, x *session, v *verify.Verifier) (goesOn bool, err error) {
 	switch {
 	case o.sample > 0:
-		return v.ReadSample(ctx, o.sample, o.seed)
+		return false, v.ReadSample(ctx, o.sample, o.seed)
 	case o.read:
 		return o.readPart(ctx, x, v, readingAll, 1)
 	case o.rotate > 0:
 		return o.readPart(ctx, x, v, rotating, o.rotate)
 	}
-	return nil
+	return false, nil
 }
 
-func (o *verifyOptions) readPart(ctx context.Context, x *session, v *verify.Verifier, name string, of int) error {
+func (o *verifyOptions) readPart(ctx context.Context, x *session, v *verify.Verifier, name string, of int) (goesOn bool, err error) {
 	at, err := x.ledger.Rotation(ctx, name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if at.Of != of {
 		at = ledger.Rotation{Of: of}
 	}
-	if at.Began.IsZero() {
-		at.Began = time.Now()
+	if age := time.Since(at.Began); age > readingAge || age < 0 || at.Run == 0 {
+		at.Began, at.Run = time.Now(), x.run
 		if err := x.ledger.SetRotation(ctx, name, at); err != nil {
-			return err
+			return false, err
 		}
 	}
-	if err := v.ReadPart(ctx, verify.Part{Of: of, Slot: at.Slot, Since: at.Began}, x.ledger); err != nil {
-		return err
+	unread := v.Report().Counts[verify.Unread]
+	if err := v.ReadPart(ctx, verify.Part{Of: of, Slot: at.Slot, Since: at.Run}, x.ledger); err != nil {
+		return true, err
 	}
-	return x.ledger.SetRotation(ctx, name, ledger.Rotation{Of: of, Slot: (at.Slot + 1) % of})
+	// What could not be read is all that is left to read; but one bad object must not
+	// keep the other parts from their turns.
+	if of == 1 && v.Report().Counts[verify.Unread] > unread {
+		return true, nil
+	}
+	return false, x.ledger.SetRotation(ctx, name, ledger.Rotation{Of: of, Slot: (at.Slot + 1) % of})
 }
 
 // visit looks at the bucket from outside.
@@ -145,7 +181,7 @@ func (o *verifyOptions) visit(ctx context.Context, w *world, x *session, v *veri
 	}
 	defer front.Close()
 	return v.LookInPublic(ctx, verify.Tour{
-		Front: front, Endpoint: x.bucket, Origin: "https://" + x.settings.LocalDomain, Objects: o.visits, Seed: o.seed,
+		Front: front, Endpoint: x.bucket, Origin: "https://" + cmp.Or(x.settings.WebDomain, x.settings.LocalDomain), Objects: o.visits, Seed: o.seed,
 	})
 }
 
@@ -160,10 +196,15 @@ func (o *verifyOptions) concludeVerify(ctx context.Context, w *world, x *session
 	return also(runErr, w.showVerify(ctx, x, r, o))
 }
 
+// errListingCut reports a limit that no run of this bucket can keep.
+var errListingCut = errors.New("--max-class-a came before the end of the listing")
+
 // outcome is what the exit status tells: never 0 if anything differs or could not
 // be found out.
 func (r *verifyReport) outcome() error {
 	switch {
+	case errors.Is(r.err, r2.ErrLimit) && !r.Listing && !r.x.limit.usd:
+		return fmt.Errorf("%w: %s", errListingCut, r.err.Error())
 	case r.err != nil:
 		return r.err
 	case !r.Complete():
