@@ -607,7 +607,7 @@ func TestPlanAgreesWithSync(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tree.Close() }()
-	p, err := MakePlan(t.Context(), ledger.AllNew(tree.Files(t.Context())), DefaultPolicy(0), false)
+	p, err := MakePlan(t.Context(), ledger.AllNew(tree.Files(t.Context())), PlanOptions{Policy: DefaultPolicy(0)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -615,7 +615,7 @@ func TestPlanAgreesWithSync(t *testing.T) {
 	if p.Seen != c.Seen || p.Pending != c.Moved || p.HeldBack != c.HeldBack || p.Outside != c.Outside || p.Bytes != c.BytesMoved {
 		t.Errorf("plan %+v\nsync %+v", p.Counts, c)
 	}
-	if p.Sync.A() != g.meter.Usage().A() {
+	if p.Sync != g.meter.Usage() {
 		t.Errorf("planned %v, sent %v", p.Sync, g.meter.Usage())
 	}
 }
