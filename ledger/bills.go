@@ -113,7 +113,7 @@ type Beginning struct {
 // makes no walk whole, but it doesn't keep the move from being over.
 func (l *Ledger) Beginning(ctx context.Context) (Beginning, error) {
 	const query = `SELECT coalesce((SELECT min(began_ns) FROM run), 0), coalesce((SELECT min(id) FROM run
-		WHERE command = 'sync' AND ended_ns IS NOT NULL AND (complete OR exit_code = 3 AND json_extract(counts, '$.pending') = 0)), 0)`
+		WHERE command = 'sync' AND (complete OR exit_code = 3 AND json_extract(counts, '$.pending') = 0)), 0)`
 	var b Beginning
 	var first int64
 	err := l.read.QueryRowContext(ctx, query).Scan(&first, &b.Moved)

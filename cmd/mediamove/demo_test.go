@@ -34,7 +34,9 @@ func TestDemo(t *testing.T) {
 		"A sample instance: 3,000 files", "$ mediamove plan", "To move: mediamove sync",
 		"somebody presses Ctrl-C", "pending ", "Run the same command again to go on",
 		"complete: every folder was read", "And once more", "Class A 0   Class B 1", "the GET of the owner mark",
-		"byte for byte as on disk", "None missing, none different, none written twice", "The bill (R2 Standard", "$5.85", "mediamove plan --env-file",
+		"$ mediamove verify --read public/system", "2,979 equal", "all the same",
+		"byte for byte as on disk", "None missing, none different, none written twice",
+		"one bit of one object rots", "they changed at rest", "repaired: 1", "The bill (R2 Standard", "$5.85", "mediamove plan --env-file",
 	} {
 		i := strings.Index(text[at:], want)
 		if i < 0 {
@@ -47,7 +49,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("a line of %d columns: %s", n, line)
 		}
 	}
-	if n := strings.Count(text, tmp); n != 4 {
+	if n := strings.Count(text, tmp); n != 6 {
 		t.Errorf("the temporary folder shows %d times, not once per command", n)
 	}
 	if strings.Contains(text+stderr.String(), fixtures.Secret) {

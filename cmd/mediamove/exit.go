@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 
+	"example.org/mediamove/billing"
+	"example.org/mediamove/cloudflare"
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/mastodon"
 	"example.org/mediamove/owner"
@@ -135,12 +137,13 @@ func isUsage(err error) bool {
 	_, setting := errors.AsType[*mastodon.SettingError](err)
 	_, file := errors.AsType[*mastodon.FileError](err)
 	_, unsafeFS := errors.AsType[*ledger.UnsafeFSError](err)
-	for _, target := range []error{owner.ErrNoDomain, r2.ErrDenied, r2.ErrNoBucket, r2.ErrEndpoint, ledger.ErrNewer, ledger.ErrNoLedger, errReadOnlyState} {
+	_, month := errors.AsType[*billing.MonthError](err)
+	for _, target := range []error{billing.ErrNoRuns, cloudflare.ErrToken, owner.ErrNoDomain, r2.ErrDenied, r2.ErrNoBucket, r2.ErrEndpoint, ledger.ErrNewer, ledger.ErrNoLedger, errReadOnlyState} {
 		if errors.Is(err, target) {
 			return true
 		}
 	}
-	return usage || root || config || conflict || setting || file || unsafeFS
+	return usage || root || config || conflict || setting || file || unsafeFS || month
 }
 
 var errReadOnlyState = errors.New("the state folder can't be written")
@@ -190,6 +193,12 @@ func typedHint(err error) string {
 	if e, ok := errors.AsType[*uploader.EmptiedError](err); ok {
 		return "is its disk mounted? If the folder is meant to be empty, type --allow-empty " + e.Folder
 	}
+	if e, ok := errors.AsType[*limitError](err); ok {
+		return e.hint
+	}
+	if e, ok := errors.AsType[*billing.MonthError](err); ok {
+		return e.Hint
+	}
 	if _, ok := errors.AsType[*ledger.UnsafeFSError](err); ok {
 		return "put the ledger on a local disk: --state DIR"
 	}
@@ -216,9 +225,15 @@ func sentinelHint(err error) string {
 		{r2.ErrLimit, "run the same command again to go on; --max-class-a counts per run"},
 		{r2.ErrOutage, "the bucket did not answer for too long; run again later: it continues where it stopped"},
 		{r2.ErrNonsense, "what answers does not behave like the bucket: check S3_ENDPOINT and any proxy on the way, then run again"},
+		{errListingCut, "a listing can't go on where it stopped: one Class A per 1,000 objects is the least, or leave the flag out"},
 		{verify.ErrListing, "what answers does not list its own objects: run again; if it stays so, ask whoever runs it"},
 		{verify.ErrList, "the list beside the certificate was altered, cut or swapped: find the right one"},
 		{verify.ErrCertificate, "name the certificate itself, not its list"},
+		{billing.ErrNoRuns, "mediamove plan says beforehand what a sync costs; another state folder? --state DIR"},
+		{cloudflare.ErrToken, "the token needs the permission Account Analytics: Read for this very account: Cloudflare dashboard, API tokens"},
+		{cloudflare.ErrLimit, "Cloudflare allows 300 queries in 5 minutes: run it again later, or leave out --cloudflare for the ledger's own figures"},
+		{cloudflare.ErrUnavailable, "run it again later, or leave out --cloudflare for the ledger's own figures"},
+		{cloudflare.ErrShape, "what answers is not Cloudflare's API as it is documented: is something in between? Without --cloudflare there are the ledger's own figures"},
 		{uploader.ErrDisk, "copy this disk before anything else; then run again with --retry-failed"},
 	}
 	for _, h := range hints {

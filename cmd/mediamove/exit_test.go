@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	"example.org/mediamove/billing"
+	"example.org/mediamove/cloudflare"
 	"example.org/mediamove/costs"
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/mastodon"
@@ -75,6 +77,13 @@ func TestEveryErrorHasStatusAndHint(t *testing.T) {
 		{ledger.ErrReadOnly, exitStopped},
 		{ledger.ErrClosed, exitStopped},
 		{ledger.ErrUnknown, exitStopped},
+		{&billing.MonthError{Month: "2026-13", Reason: "no month", Hint: "type"}, exitUsage},
+		{billing.ErrNoRuns, exitUsage},
+
+		{&cloudflare.Error{Dataset: "storage", Status: 403, Err: cloudflare.ErrToken}, exitUsage},
+		{&cloudflare.Error{Dataset: "storage", Status: 200, Err: cloudflare.ErrLimit}, exitStopped},
+		{&cloudflare.Error{Dataset: "storage", Err: cloudflare.ErrUnavailable}, exitStopped},
+		{&cloudflare.Error{Dataset: "storage", Status: 200, Err: cloudflare.ErrShape}, exitStopped},
 		{stateError("/x", fs.ErrPermission), exitUsage},
 		{stateError("/x", syscall.EROFS), exitUsage},
 

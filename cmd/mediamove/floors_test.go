@@ -17,7 +17,7 @@ const module = "example.org/mediamove/"
 var floors = [][]string{
 	{"media", "costs"},
 	{"scanner", "r2", "ledger", "mastodon", "cloudflare"},
-	{"uploader", "owner", "verify", "cleanup"},
+	{"uploader", "owner", "verify", "cleanup", "billing"},
 	{"fixtures"},
 	{"cmd/mediamove", "bench"},
 }

@@ -56,7 +56,7 @@ func at(hour int) time.Time { return time.Date(2026, 11, 22, hour, 30, 0, 0, tim
 func clean() *syncReport {
 	r := &syncReport{
 		Run: 7, Seconds: 754.3, Complete: true, Requests: costs.Usage{costs.GetObject: 1, costs.PutObject: 1203},
-		month: costs.Usage{costs.PutObject: 45_203}, bucket: "media", root: "/home/mastodon/live/public/system", modeUnset: true,
+		month: costs.Usage{costs.PutObject: 45_203}, tariff: tariff{PriceList: costs.R2()}, at: at(20), bucket: "media", root: "/home/mastodon/live/public/system", modeUnset: true,
 	}
 	r.Files = uploader.Files{Seen: 45_000, Moved: 1203, Present: 43_776, HeldBack: 21}
 	r.BytesMoved = 43_300_000
@@ -95,7 +95,10 @@ func TestSyncScreen(t *testing.T) {
 		return r
 	}
 	limited := unfinished(r2.ErrLimit)
-	limited.limited = true
+	limited.limited, limited.limit = true, brake{classA: 1203, flag: "--max-class-a 1203"}
+	dear := unfinished(r2.ErrLimit)
+	dear.limited, dear.limit = true, brake{classA: 1203, flag: "--max-cost 0.00", usd: true, until: costs.Date(2026, 12, 15)}
+	dear.month, dear.tariff.Cycle, dear.tariff.typed = costs.Usage{costs.PutObject: 1_000_000}, costs.Cycle{Day: 15}, true
 	retry := clean()
 	retry.retry, retry.Complete, retry.Files = true, false, uploader.Files{Seen: 12, Moved: 9, Failed: 3}
 	retry.causes = []ledger.CauseTotal{{Kind: ledger.Failed, Cause: "403 AccessDenied", Files: 3, Example: avatar}}
@@ -106,7 +109,7 @@ func TestSyncScreen(t *testing.T) {
 
 	for name, r := range map[string]*syncReport{
 		"sync_clean": clean(), "sync_full": full, "sync_exposed": exposed, "sync_causes": manyCauses,
-		"sync_interrupted": unfinished(&stopped{syscall.SIGINT}), "sync_limited": limited, "sync_retry": retry,
+		"sync_interrupted": unfinished(&stopped{syscall.SIGINT}), "sync_limited": limited, "sync_dear": dear, "sync_retry": retry,
 		"sync_hidden_tree": hidden, "sync_denied": unfinished(&r2.Error{Op: costs.PutObject, Key: avatar, Status: 403, Err: r2.ErrDenied}),
 	} {
 		golden(t, name, r.screen())
@@ -141,38 +144,6 @@ func TestSomethingLeft(t *testing.T) {
 			t.Errorf("%s: left is %t", name, r.left())
 		}
 	}
-}
-
-func TestPlanScreen(t *testing.T) {
-	t.Parallel()
-	p := uploader.Plan{
-		Classes: map[media.Class]*uploader.ClassTotals{
-			"accounts":          {Files: 583, Bytes: 12_900_000, CachedFiles: 529, CachedBytes: 11_800_000},
-			"media_attachments": {Files: 1_203_327, Bytes: 40_500_000_000, CachedFiles: 1_200_000, CachedBytes: 37_200_000_000},
-			"site_uploads":      {Files: 7, Bytes: 508_000},
-		},
-		Sync: costs.Usage{costs.PutObject: 1_203_919, costs.GetObject: 1, costs.ListObjects: 1}, Bytes: 40_513_408_000,
-	}
-	p.Files = uploader.Files{Seen: 1_203_938, Pending: 1_203_917, HeldBack: 21}
-	r := &planReport{p, "/home/mastodon/live/public/system", 12_340 * time.Millisecond, planCost(p.Sync)}
-	golden(t, "plan_first", r.screen())
-
-	r.Files = uploader.Files{Seen: 40, Pending: 10, Present: 9, HeldBack: 8, Changed: 7, Left: 4, Failed: 2}
-	r.Exposed, r.Outside, r.Unreadable, r.Links, r.Special = 1, 2, 3, 4, 5
-	golden(t, "plan_everything", r.screen())
-
-	golden(t, "plan_nothing", (&planReport{
-		Plan: uploader.Plan{Counts: uploader.Counts{Files: uploader.Files{Seen: 3000, Present: 2979, HeldBack: 21}}, Sync: costs.Usage{costs.GetObject: 1}},
-		root: "/srv/media", took: time.Second,
-	}).screen())
-
-	golden(t, "plan_refused", (&planReport{
-		Plan: uploader.Plan{
-			Counts:  uploader.Counts{Files: uploader.Files{Seen: 3000, HeldBack: 3000}},
-			Refused: fmt.Errorf("%w: 1000 of 1000", uploader.ErrHiddenTree), Sync: costs.Usage{costs.GetObject: 1},
-		},
-		root: "/srv/media\x1b[2J", took: time.Second,
-	}).screen())
 }
 
 func TestStatusScreen(t *testing.T) {

@@ -154,12 +154,14 @@ func TestJSON(t *testing.T) {
 	in.enrich()
 	collect(exitOK, "status")
 	collect(exitOK, "plan", in.root, "--before-switch")
+	in.dear(collect)
 	for _, key := range []media.Key{in.entry(), "media_attachments/files/000/000/001/original/large.mp4"} {
 		collect(exitOK, "explain", string(key))
 	}
 	collect(exitLeft, "explain", "accounts/never/seen.png")
 	in.verifies(collect, collectAs)
 	collectAs("list", exitOK, "status", "--list", "missing,failed")
+	seen["cost"] = costPaths(t, fields["cost"])
 	for command, all := range fields {
 		for _, f := range all {
 			if !seen[command][f.path] {
@@ -167,9 +169,20 @@ func TestJSON(t *testing.T) {
 			}
 		}
 	}
-	if len(fields) != 6 {
+	if len(fields) != 7 {
 		t.Errorf("docs/json.md has %d commands", len(fields))
 	}
+}
+
+// dear makes a plan with all of its levers.
+func (in *insider) dear(collect func(int, string, ...string)) {
+	in.t.Helper()
+	state := in.state
+	in.state = filepath.Join(in.t.TempDir(), "state")
+	bookUsage(in.t, in.state, time.Now(), costs.Usage{costs.PutObject: 999_960})
+	collect(exitOK, "plan", in.root, "--budget", "1", "--rate", "5MB")
+	collect(exitOK, "plan", in.root, "--join", fixtures.Name)
+	in.state = state
 }
 
 // verifies runs verify in all the ways that print something of their own.
@@ -187,7 +200,7 @@ func (in *insider) verifies(collect func(int, string, ...string), collectAs func
 	collect(exitOK, "explain", string(key))
 	collectAs("list", exitOK, "status", "--list", "differs")
 	in.bucket.Delete(string(key))
-	collect(exitLeft, "verify", "--read")
+	collect(exitLeft, "verify", "--read", "--certificate", filepath.Join(in.t.TempDir(), "refused"))
 	collect(exitOK, "explain", string(key))
 	in.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
 		if r.Op == costs.GetObject && strings.HasSuffix(r.Key, ".png") {

@@ -3,8 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -106,5 +109,65 @@ func TestPlanOfHiddenTree(t *testing.T) {
 	}
 	if sent := in.bucket.Usage().Sub(before); sent != (costs.Usage{costs.GetObject: 1}) {
 		t.Errorf("sent %v", sent)
+	}
+}
+
+// Who types the command that plan prints, and verifies afterwards, stays within the free
+// million to the last operation; and a plan in the next cycle sends the rest.
+func TestLeverIsFollowed(t *testing.T) {
+	t.Parallel()
+	in := inside(t, 60)
+	now := time.Now().UTC()
+	bookUsage(t, in.state, now, costs.Usage{costs.PutObject: 999_960})
+	var p planJSON
+	decode(t, in.run("plan", in.root, "--json", "--budget", "0"), exitOK, &p)
+	i := slices.IndexFunc(p.Levers, func(l leverJSON) bool { return l.ID == leverStop })
+	if i < 0 || !*p.Levers[i].Keeps || p.Levers[i].CycleUSD != "0.00" {
+		t.Fatalf("%+v", p.Levers)
+	}
+	typed, _ := strings.CutPrefix(p.Levers[i].Commands[0], "mediamove ")
+	var s syncJSON
+	decode(t, in.run(append(strings.Fields(typed), "--json")...), exitLeft, &s)
+	if s.ClassA != p.Levers[i].ClassA || s.Files.Moved != p.Levers[i].Shares[0].Files || s.CostUSD != "0.00" {
+		t.Errorf("%+v, promised %+v", s, p.Levers[i])
+	}
+	if r := in.run("verify"); r.code != exitOK && r.code != exitLeft || !strings.Contains(r.stdout, "cost $0.00") {
+		t.Error(r)
+	}
+	if used := 999_960 + in.bucket.Usage().A(); used != 1_000_000 {
+		t.Errorf("%d Class A were used", used)
+	}
+	decode(t, in.run("plan", in.root, "--json", "--budget", "0"), exitOK, &p)
+	if i := slices.IndexFunc(p.Levers, func(l leverJSON) bool { return l.ID == leverSpread }); i < 0 || p.Levers[i].Shares[0].ClassA != 0 || p.Levers[i].Shares[1].Files != s.Files.Pending {
+		t.Errorf("with nothing left: %+v", p.Levers)
+	}
+}
+
+// A plan of a ledger knows what the bucket holds and what the cycle has seen; a cycle that
+// began today has seen less.
+func TestPlanReadsTheBooks(t *testing.T) {
+	t.Parallel()
+	in := inside(t, 150)
+	yesterday := time.Now().UTC().AddDate(0, 0, -1)
+	bookUsage(t, in.state, yesterday, costs.Usage{costs.PutObject: 1000, costs.GetObject: 7})
+	var s syncJSON
+	decode(t, in.run("sync", in.root, "--json"), exitOK, &s)
+	var p planJSON
+	whole := strconv.Itoa(yesterday.Day())
+	decode(t, in.run("plan", in.root, "--json", "--cycle-day", whole), exitOK, &p)
+	if p.Recorded.Files != s.Files.Moved || p.Recorded.Bytes != s.BytesMoved || p.Cycle.Used.ClassA != 1000+s.ClassA || p.Cycle.Used.ClassB != 7+s.ClassB {
+		t.Errorf("%+v, %+v", p.Recorded, p.Cycle.Used)
+	}
+	if p.Time.From != "measured" || p.Time.FilesPerSecond == 0 {
+		t.Errorf("%+v", p.Time)
+	}
+	decode(t, in.run("plan", in.root, "--json", "--cycle-day", strconv.Itoa(time.Now().UTC().Day())), exitOK, &p)
+	if p.Cycle.Used.ClassA != s.ClassA || p.Cycle.First != costs.DayOf(time.Now()) {
+		t.Errorf("%+v", p.Cycle)
+	}
+	var v verifyJSON
+	decode(t, in.run("verify", "--json", "--cycle-day", whole), exitOK, &v)
+	if v.CostUSD != "0.00" {
+		t.Errorf("%+v", v)
 	}
 }

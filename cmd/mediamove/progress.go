@@ -131,9 +131,11 @@ func (x *session) syncFrame(s uploader.Stats, elapsed time.Duration) frame {
 	return frame{append(parts, x.requestParts()...), s.DoneBytes, s.ToSendBytes, s.WalkDone}
 }
 
-// requestParts is what every run says of its requests.
+// requestParts is what every run says of its requests, and of what they add to the bill.
+// It is asked for once per frame that is told.
 func (x *session) requestParts() []string {
-	parts := []string{"A " + count(x.meter.Usage().A())}
+	used := x.meter.Usage()
+	parts := []string{"A " + count(used.A()) + " " + dollars(x.adds(used))}
 	if n := x.bucket.Stats().Retries; n > 0 {
 		parts = append(parts, "retries "+count(n))
 	}

@@ -53,10 +53,10 @@ func TestProgressLine(t *testing.T) {
 		columns int
 		want    string
 	}{
-		{"begun", uploader.Stats{}, math.MaxInt, "0/0+ files  0 B/0 B+  0 B/s  A 1,234"},
-		{"the walk goes on", walking, math.MaxInt, "1,200/45,000+ files  43.3 MB/2 GB+  722 kB/s  A 1,234"},
-		{"the total is known", known, math.MaxInt, "1,200/45,000 files  43.3 MB/2 GB  722 kB/s  ETA 45 min 11 s  A 1,234"},
-		{"some failed", failing, math.MaxInt, "1,200/45,000 files  43.3 MB/2 GB  722 kB/s  failed 12  ETA 45 min 11 s  A 1,234"},
+		{"begun", uploader.Stats{}, math.MaxInt, "0/0+ files  0 B/0 B+  0 B/s  A 1,234 $0.00"},
+		{"the walk goes on", walking, math.MaxInt, "1,200/45,000+ files  43.3 MB/2 GB+  722 kB/s  A 1,234 $0.00"},
+		{"the total is known", known, math.MaxInt, "1,200/45,000 files  43.3 MB/2 GB  722 kB/s  ETA 45 min 11 s  A 1,234 $0.00"},
+		{"some failed", failing, math.MaxInt, "1,200/45,000 files  43.3 MB/2 GB  722 kB/s  failed 12  ETA 45 min 11 s  A 1,234 $0.00"},
 		{"a narrow terminal", failing, 60, "1,200/45,000 files  43.3 MB/2 GB  722 kB/s  failed 12"},
 		{"a very narrow one", failing, 25, "1,200/45,000 files"},
 		{"none at all", failing, -12, "1,200/45,000 files"},
@@ -64,6 +64,24 @@ func TestProgressLine(t *testing.T) {
 		if got := x.syncFrame(tt.stats, time.Minute).line(tt.columns); got != tt.want {
 			t.Errorf("%s:\n%s, want\n%s", tt.name, got, tt.want)
 		}
+	}
+}
+
+// The line says what this run adds to the bill of the cycle, after what others used.
+func TestProgressInDollars(t *testing.T) {
+	t.Parallel()
+	x := running(t, 10, nil)
+	x.tariff.PriceList = costs.R2()
+	x.others = costs.Usage{costs.PutObject: 999_990}
+	for _, want := range []string{"A 10 $0.00", "A 11 $4.50"} {
+		if parts := x.requestParts(); parts[0] != want {
+			t.Errorf("%q, want %s", parts, want)
+		}
+		x.meter.Count(costs.ListObjects)
+	}
+	x.others = costs.Usage{costs.PutObject: 1_200_000}
+	if parts := x.requestParts(); parts[0] != "A 12 $0.00" { // that million was begun before
+		t.Errorf("%q", parts)
 	}
 }
 
@@ -132,7 +150,7 @@ func TestProgressInTheLog(t *testing.T) {
 		time.Sleep(62 * time.Second)
 		cancel()
 		p.wait()
-		if s := stderr.String(); strings.Count(s, "msg=progress") != 3 || !strings.Contains(s, `state="0/0+ files  0 B/0 B+  0 B/s  A 7"`) || strings.Contains(s, "\r") {
+		if s := stderr.String(); strings.Count(s, "msg=progress") != 3 || !strings.Contains(s, `state="0/0+ files  0 B/0 B+  0 B/s  A 7 $0.00"`) || strings.Contains(s, "\r") {
 			t.Errorf("in 91 s: %q", s)
 		}
 		if stdout.Len() > 0 {

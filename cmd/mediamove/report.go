@@ -24,8 +24,11 @@ type syncReport struct {
 	Requests costs.Usage
 	cost     decimal.Decimal // what this run added to the month's bill
 
-	month               costs.Usage // this calendar month's requests, this run's included
+	month               costs.Usage // the billing cycle's requests, this run's included
+	tariff              tariff
+	at                  time.Time // of the end
 	limited             bool
+	limit               brake
 	switched, modeUnset bool
 	retry               bool
 	decided             bool // the walk came to its end and every file was decided
@@ -68,7 +71,7 @@ func (r *syncReport) json() syncJSON {
 		Unreadable: r.Unreadable, Links: r.Links, Special: r.Special,
 		BytesMoved: r.BytesMoved, Requests: r.Requests,
 		ClassA: r.Requests.A(), ClassB: r.Requests.B(),
-		CostUSD: r.cost.StringFixed(2), Complete: r.Complete, Seconds: r.Seconds,
+		CostUSD: costs.FormatUSD(r.cost), Complete: r.Complete, Seconds: r.Seconds,
 	}
 }
 
@@ -76,7 +79,7 @@ func (r *syncReport) json() syncJSON {
 func (w *world) showSync(ctx context.Context, x *session, r *syncReport, o *syncOptions) error {
 	ctx = context.WithoutCancel(ctx)
 	var err error
-	if r.month, r.cost, err = x.spent(ctx, r.Requests); err != nil {
+	if r.month, r.cost, err = x.spent(ctx); err != nil {
 		return err
 	}
 	if o.json {
@@ -97,17 +100,6 @@ func (w *world) showSync(ctx context.Context, x *session, r *syncReport, o *sync
 	r.causes = summary.Findings
 	_, err = io.WriteString(w.stdout, r.screen())
 	return err
-}
-
-// spent is this calendar month's use, and what a part of it added to the bill.
-func (x *session) spent(ctx context.Context, part costs.Usage) (month costs.Usage, usd decimal.Decimal, err error) {
-	now := time.Now().UTC()
-	from := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-	if month, err = x.ledger.MonthUsage(ctx, from, now.AddDate(0, 0, 1)); err != nil {
-		return month, usd, err
-	}
-	prices := costs.Standard()
-	return month, prices.Bill(month, decimal.Zero).Total.Sub(prices.Bill(month.Sub(part), decimal.Zero).Total), nil
 }
 
 func printJSON(out io.Writer, v any) error {
@@ -195,19 +187,20 @@ func (r *syncReport) printCauses(b *strings.Builder) {
 }
 
 func (r *syncReport) printRequests(b *strings.Builder) {
-	free := costs.Standard().ClassA.Free.IntPart()
-	_, _ = fmt.Fprintf(b, "\nrequests   Class A %s   Class B %s   cost $%s", count(r.Requests.A()), count(r.Requests.B()), r.cost.StringFixed(2))
+	free := r.tariff.Standard.ClassA.Free.IntPart()
+	when := r.tariff.month(r.tariff.Of(r.at))
+	_, _ = fmt.Fprintf(b, "\nrequests   Class A %s   Class B %s   cost $%s", count(r.Requests.A()), count(r.Requests.B()), costs.FormatUSD(r.cost))
 	if used := r.month.A(); used <= free {
-		_, _ = fmt.Fprintf(b, "   (this ledger used %s of the month's %s free Class A)\n", count(used), count(free))
+		_, _ = fmt.Fprintf(b, "   (this ledger used %s of the %s free Class A %s)\n", count(used), count(free), when)
 	} else {
-		_, _ = fmt.Fprintf(b, "   (this ledger used %s Class A this month, past the %s free ones)\n", count(used), count(free))
+		_, _ = fmt.Fprintf(b, "   (this ledger used %s Class A %s, past the %s free ones)\n", count(used), when, count(free))
 	}
 }
 
 func (r *syncReport) printEnd(b *strings.Builder) {
 	switch {
 	case r.limited:
-		b.WriteString("\nended in order at --max-class-a; run the same command again to go on\n")
+		b.WriteString("\n" + r.limit.said() + "\n")
 	case isRefusal(r.err):
 		b.WriteString("\nrefused: nothing was sent; the reason is told below\n")
 	case r.err != nil && isUsage(r.err):

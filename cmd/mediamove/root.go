@@ -43,7 +43,7 @@ func newRoot(w *world) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{err, c.CommandPath() + " --help lists the flags"}
 	})
-	root.AddCommand(newPlan(w), newSync(w), newVerify(w), newStatus(w), newExplain(w), newDemo(w))
+	root.AddCommand(newPlan(w), newSync(w), newVerify(w), newStatus(w), newExplain(w), newCost(w), newDemo(w))
 	return root
 }
 
@@ -52,9 +52,9 @@ func noSuchCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	hint := "mediamove --help lists the commands"
+	hint := c.CommandPath() + " --help lists the commands"
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = "did you mean mediamove " + near[0] + "? " + hint
+		hint = "did you mean " + c.CommandPath() + " " + near[0] + "? " + hint
 	}
 	return usagef(hint, "unknown command %q", args[0])
 }
@@ -142,6 +142,7 @@ var settingNames = map[string]string{
 	"region":   "S3_REGION",
 	"prefix":   "S3_KEY_PREFIX",
 	"domain":   "LOCAL_DOMAIN",
+	"account":  "CLOUDFLARE_ACCOUNT_ID",
 }
 
 func (o *settingFlags) addFlags(fs *pflag.FlagSet) {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"example.org/mediamove/costs"
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/mastodon"
@@ -35,6 +37,11 @@ type session struct {
 	run      int64
 	began    time.Time
 	books    sync.WaitGroup // saveUsage
+
+	tariff tariff
+	limit  brake
+	others costs.Usage // of this billing cycle, before this run
+	aside  costs.Usage // of these, by the ledger that --new-bucket put aside
 }
 
 // access says how a command reaches the bucket.
@@ -42,6 +49,8 @@ type access struct {
 	concurrency    int
 	bytesPerSecond int64
 	maxClassA      int64
+	maxCost        *decimal.Decimal // US dollars; nil: no limit
+	tariff         tariff
 	proxy          string
 	join           string
 	newBucket      bool
@@ -70,7 +79,7 @@ type errand struct {
 // open begins a run. Everything that can be wrong without asking the bucket is
 // found before the bucket is asked.
 func (w *world) open(ctx context.Context, e errand) (_ *session, err error) {
-	x := &session{settings: e.settings, log: w.logger(e.options.verbose), began: time.Now()}
+	x := &session{settings: e.settings, tariff: e.access.tariff, log: w.logger(e.options.verbose), began: time.Now()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, x.close())
@@ -89,12 +98,16 @@ func (w *world) open(ctx context.Context, e errand) (_ *session, err error) {
 	x.dir = dir
 	if e.access.newBucket {
 		if err := x.putAside(ctx, e.access); err != nil {
-			return x, stateError(dir, err)
+			return x, stateError(dir, x.told(err))
 		}
 	}
 	if x.ledger, err = ledger.Open(ctx, dir, ledger.Options{Log: x.log}); err != nil {
 		return x, stateError(dir, err)
 	}
+	if err := x.countOthers(ctx); err != nil {
+		return x, err
+	}
+	x.brake(e.access)
 	if x.run, err = x.ledger.Begin(ctx, e.command, x.began); err != nil {
 		return x, err
 	}
@@ -105,6 +118,10 @@ func (w *world) open(ctx context.Context, e errand) (_ *session, err error) {
 // bucket: else a mistyped name would cost the ledger of the right one. The new one
 // keeps the switch: another bucket does not undo it, only --before-switch does.
 func (x *session) putAside(ctx context.Context, a access) error {
+	if err := x.countAside(ctx, a); err != nil {
+		return err
+	}
+	x.brake(a) // asking is a request too
 	if err := owner.WouldGrant(ctx, x.bucket, x.ownerOptions(a)); err != nil {
 		return err
 	}
@@ -157,9 +174,6 @@ func (w *world) bucket(s mastodon.Settings, a access, meter *costs.Meter, log *s
 			return nil, usagef("for instance --proxy http://127.0.0.1:3128", "--proxy is no URL")
 		}
 		c.Proxy = proxy
-	}
-	if a.maxClassA > 0 {
-		meter.LimitA(a.maxClassA)
 	}
 	return r2.Open(c)
 }

@@ -22,6 +22,7 @@ type syncOptions struct {
 	common
 	settingFlags
 	access
+	spendFlags
 	bandwidth     string
 	before, after bool
 	allowLinks    []string
@@ -44,7 +45,8 @@ Held back, because R2 would publish them: backups/, imports/, and every file tha
 neither group nor others may read.` + "\n" + exitHelp,
 		Example: `  mediamove sync --env-file /home/mastodon/live/.env.production /home/mastodon/live/public/system
   mediamove sync --dry-run ROOT      what would be done, and what it costs
-  mediamove sync --bwlimit 20MB --max-class-a 900000 ROOT`,
+  mediamove sync --bwlimit 20MB --max-class-a 900000 ROOT
+  mediamove sync --max-cost 0 ROOT   end before the free million of the month is used up`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error { return runSync(c.Context(), w, o, args) },
 	}
@@ -58,6 +60,7 @@ func (o *syncOptions) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.concurrency, "max-concurrency", 0, "bound the requests in flight; the right number is found by itself (default 160)")
 	fs.StringVar(&o.bandwidth, "bwlimit", "", "bound the upload `RATE` in bytes per second: 20MB is 20,000,000")
 	fs.Int64Var(&o.maxClassA, "max-class-a", 0, "end in order before the `N`+1st Class A operation of this run")
+	o.spendFlags.addFlags(fs)
 	fs.StringVar(&o.proxy, "proxy", "", "HTTP proxy `URL`; proxy variables of the environment are ignored")
 	fs.StringVar(&o.join, "join", "", "`ID`: join a bucket that another ledger or tool filled, and adopt what is there")
 	fs.BoolVar(&o.newBucket, "new-bucket", false, "put the old ledger aside and begin with another bucket")
@@ -74,9 +77,12 @@ func runSync(ctx context.Context, w *world, o *syncOptions, args []string) (err 
 		if o.retryFailed {
 			return usagef("mediamove status --list failed shows what would be tried", "--dry-run walks the tree, --retry-failed does not: type only one of them")
 		}
-		return runPlan(ctx, w, &planOptions{common: o.common, settingFlags: o.settingFlags, allowLinks: o.allowLinks, before: o.before, after: o.after}, args)
+		return runPlan(ctx, w, o.plan(), args)
 	}
 	if err := o.check(); err != nil {
+		return err
+	}
+	if err := o.bound(&o.access); err != nil {
 		return err
 	}
 	settings, err := o.resolve(w, o.settingFlags)
@@ -106,7 +112,15 @@ func runSync(ctx context.Context, w *world, o *syncOptions, args []string) (err 
 	}
 	x.tree = tree
 	defer func() { err = also(err, x.close()) }()
-	return o.sync(ctx, w, x)
+	return x.told(o.sync(ctx, w, x))
+}
+
+// plan is the same, without a bucket.
+func (o *syncOptions) plan() *planOptions {
+	return &planOptions{
+		common: o.common, settingFlags: o.settingFlags, billFlags: o.billFlags, before: o.before, after: o.after,
+		allowLinks: o.allowLinks, allowEmpty: o.allowEmpty, join: o.join, newBucket: o.newBucket, rate: o.bandwidth, rateFlag: "--bwlimit",
+	}
 }
 
 // check refuses flags that can't be meant.
@@ -117,12 +131,26 @@ func (o *syncOptions) check() error {
 	case o.concurrency < 0:
 		return usagef("leave it out: the right number is found by itself", "--max-concurrency %d: at least 1", o.concurrency)
 	}
-	classes := make([]string, 0, len(o.allowEmpty))
-	for _, name := range o.allowEmpty {
+	return checkEmpty(o.allowEmpty)
+}
+
+// checkEmpty refuses --allow-empty for what is no class.
+func checkEmpty(names []string) error {
+	classes := make([]string, 0, len(names))
+	for _, name := range names {
 		// Classes stand below cache/ too, maybe on a disk of their own.
 		classes = append(classes, strings.TrimPrefix(name, "cache/"))
 	}
 	return topFolders("--allow-empty", classes)
+}
+
+// allowed is --allow-empty as a set.
+func allowed(names []string) map[string]bool {
+	set := make(map[string]bool)
+	for _, name := range names {
+		set[path.Clean(name)] = true
+	}
+	return set
 }
 
 // sync is the run itself: claim the bucket, tidy up, move, write down the end.
@@ -170,11 +198,7 @@ func (x *session) prepare(ctx context.Context, o *syncOptions) (last ledger.Walk
 	if last, err = x.ledger.LastWalk(ctx); err != nil {
 		return last, err
 	}
-	allowed := make(map[string]bool)
-	for _, name := range o.allowEmpty {
-		allowed[path.Clean(name)] = true
-	}
-	if err := uploader.CheckEmptied(ctx, x.tree, last, allowed); err != nil {
+	if err := uploader.CheckEmptied(ctx, x.tree, last, allowed(o.allowEmpty)); err != nil {
 		return last, err
 	}
 	if err := x.claimBucket(ctx, o.access); err != nil {
@@ -220,6 +244,11 @@ func prefix(s string) string {
 // not list again, but what others deleted since must not count as there for ever.
 const listingAge = 12 * time.Hour
 
+// believed reports whether a run that begins now goes by the listing of an earlier one.
+func believed(state ledger.ListingState, at, now time.Time, join string) bool {
+	return state == ledger.ListingComplete && join == "" && now.Sub(at) < listingAge
+}
+
 // listing makes the bucket's listing ready if this ledger is joining. To type --join
 // again lists again.
 func (x *session) listing(ctx context.Context, o *syncOptions) (bool, error) {
@@ -230,7 +259,7 @@ func (x *session) listing(ctx context.Context, o *syncOptions) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if state == ledger.ListingComplete && o.join == "" && x.began.Sub(at) < listingAge {
+	if believed(state, at, x.began, o.join) {
 		return true, nil
 	}
 	n, err := uploader.Enlist(ctx, x.bucket, x.ledger)
@@ -273,7 +302,7 @@ func (x *session) report(o *syncOptions, u *uploader.Uploader, err error) *syncR
 		Counts: stats.Counts, Complete: whole && !o.retryFailed && err == nil,
 		err: err, tops: tops, decided: u.Ended() && stats.Pending == 0 && !o.retryFailed,
 		Run: x.run, Seconds: time.Since(x.began).Seconds(), Requests: usage,
-		limited:  errors.Is(err, r2.ErrLimit),
+		limited: errors.Is(err, r2.ErrLimit), limit: x.limit, tariff: x.tariff, at: time.Now(),
 		switched: x.claim.Switched, modeUnset: o.mode == 0 && !x.claim.Switched,
 		bucket: x.settings.Bucket, domain: x.settings.LocalDomain, root: x.tree.Root(),
 		retry: o.retryFailed,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/term"
@@ -23,6 +24,8 @@ type world struct {
 	width     int               // its columns
 	transport http.RoundTripper // nil: the network
 	calm      bool              // log errors only: the demo tells its own story
+	analytics string            // where Cloudflare's analytics are; "": where they are for everybody
+	now       func() time.Time  // nil: time.Now
 }
 
 func system() *world {
@@ -34,6 +37,14 @@ func system() *world {
 		}
 	}
 	return w
+}
+
+// time is what the clock says.
+func (w *world) time() time.Time {
+	if w.now != nil {
+		return w.now()
+	}
+	return time.Now()
 }
 
 func (w *world) getenv(name string) string {
