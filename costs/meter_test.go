@@ -121,3 +121,46 @@ func BenchmarkReserve(b *testing.B) {
 		}
 	})
 }
+
+// What is counted is in the books before, whoever counts at the same time; what can't be
+// booked is not counted.
+func TestBookAhead(t *testing.T) {
+	t.Parallel()
+	var m costs.Meter
+	var booked, calls atomic.Int64
+	var full atomic.Bool
+	m.BookAhead(100, func(n int64) error {
+		if full.Load() {
+			return errors.New("disk full")
+		}
+		calls.Add(1)
+		booked.Store(n)
+		return nil
+	})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 250 {
+				if err := m.Reserve(costs.PutObject); err != nil {
+					t.Error(err)
+				}
+				if used := m.Usage().A(); used > booked.Load() {
+					t.Errorf("%d were counted, %d are booked", used, booked.Load())
+				}
+				_ = m.Reserve(costs.GetObject)
+			}
+		})
+	}
+	wg.Wait()
+	if used := m.Usage(); used.A() != 2000 || used.B() != 2000 || calls.Load() < 20 || calls.Load() > 28 {
+		t.Errorf("%v in %d bookings", used, calls.Load())
+	}
+	full.Store(true)
+	var err error
+	for err == nil {
+		err = m.Reserve(costs.PutObject)
+	}
+	if !errors.Is(err, costs.ErrLimit) || m.Usage().A() != booked.Load() {
+		t.Errorf("%v with %d counted and %d booked", err, m.Usage().A(), booked.Load())
+	}
+}

@@ -17,7 +17,8 @@ import (
 // SetAside puts the ledger in dir aside and an empty one in its place, in one step:
 // there is no instant without a ledger, and none with one that forgot the switch. Of
 // all that the old one knew, the new one knows [Identity.SwitchedAt], because without
-// it old files would be published again. The old one stays beside it and can be put
+// it old files would be published again, and what was used in the last two months, as
+// one run of [Carried], because the account pays for it all the same. The old one stays beside it and can be put
 // back by hand. No ledger is fine.
 //
 // Errors to tell apart: [ErrLocked] (another process writes, or reads for longer than
@@ -39,40 +40,82 @@ func SetAside(ctx context.Context, dir string, now time.Time) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	old, err := d.fold(ctx)
+	old, err := d.fold(ctx, now)
 	if err != nil {
 		return err
 	}
 	next := d.file() + ".new"
-	if err := d.makeNext(ctx, next, old.SwitchedAt); err != nil {
+	if err := d.makeNext(ctx, next, old, now); err != nil {
 		return err
 	}
 	name := fmt.Sprintf("%s.%s.aside", d.file(), now.UTC().Format("20060102T150405.000"))
 	return failed("put the ledger aside", d.exchange(next, name))
 }
 
-// fold moves the WAL into the one file, and says whose ledger it is.
-func (d folder) fold(ctx context.Context) (id Identity, err error) {
+// Carried is the command of the run that holds what the ledgers before this one used.
+const Carried = "before"
+
+// carriedDays is how far back use is carried over: two billing cycles.
+const carriedDays = 62
+
+// An estate is what one ledger leaves to the next.
+type estate struct {
+	switched time.Time
+	used     []dayCount
+}
+
+type dayCount struct {
+	day, op string
+	n       int64
+}
+
+func scanDayCount(r row) (c dayCount, err error) { return c, r.Scan(&c.day, &c.op, &c.n) }
+
+// fold moves the WAL into the one file, and says what the ledger leaves.
+func (d folder) fold(ctx context.Context, now time.Time) (left estate, err error) {
 	s, err := openSession(ctx, d.file())
 	if err != nil {
-		return id, err
+		return left, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	steps, err := fs.Glob(embedded(), "*.sql")
 	if err != nil {
-		return id, fmt.Errorf("open ledger: %w", err)
+		return left, fmt.Errorf("open ledger: %w", err)
 	}
 	have, err := userVersion(ctx, s.conn)
 	if err != nil {
-		return id, err
+		return left, err
 	}
 	if have > len(steps) {
-		return id, fmt.Errorf("open ledger: %w: its version is %d, this program knows %d", ErrNewer, have, len(steps))
+		return left, fmt.Errorf("open ledger: %w: its version is %d, this program knows %d", ErrNewer, have, len(steps))
 	}
+	var id Identity
 	if err := readMeta(ctx, s.conn, metaIdentity, &id); err != nil {
-		return id, err
+		return left, err
 	}
-	return id, s.foldWAL(ctx)
+	left.switched = id.SwitchedAt
+	left.used, err = collect(ctx, s.conn, "SELECT day, op, sum(count) FROM usage WHERE day > ? GROUP BY day, op",
+		scanDayCount, []any{date(now.AddDate(0, 0, -carriedDays))})
+	if err != nil {
+		return left, failed("put the ledger aside", err)
+	}
+	return left, s.foldWAL(ctx)
+}
+
+// inherit writes down what the ledger before used, as one run that is over.
+func (s *session) inherit(used []dayCount, now time.Time) error {
+	if len(used) == 0 {
+		return nil
+	}
+	if err := s.exec("INSERT INTO run (command, began_ns, ended_ns) VALUES (?, ?, ?)", Carried, nanos(now), nanos(now)); err != nil {
+		return err
+	}
+	for _, c := range used {
+		if err := s.exec("INSERT INTO usage (run, day, op, count) VALUES ((SELECT max(id) FROM run), ?, ?, ?)", c.day, c.op, c.n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *session) foldWAL(ctx context.Context) error {
@@ -87,7 +130,7 @@ func (s *session) foldWAL(ctx context.Context) error {
 }
 
 // makeNext makes the ledger that will take the place, whole in one file.
-func (d folder) makeNext(ctx context.Context, name string, switched time.Time) (err error) {
+func (d folder) makeNext(ctx context.Context, name string, left estate, now time.Time) (err error) {
 	if err := remove(name, name+"-wal", name+"-shm"); err != nil { // a killed run's
 		return failed("make ledger", err)
 	}
@@ -110,8 +153,8 @@ func (d folder) makeNext(ctx context.Context, name string, switched time.Time) (
 	if err := readMeta(ctx, s.conn, metaIdentity, &id); err != nil {
 		return err
 	}
-	id.SwitchedAt = switched
-	if err := s.setJSON(metaIdentity, id); err != nil {
+	id.SwitchedAt = left.switched
+	if err := errors.Join(s.setJSON(metaIdentity, id), s.inherit(left.used, now)); err != nil {
 		return failed("make ledger", err)
 	}
 	return s.foldWAL(ctx)

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"example.org/mediamove/costs"
 )
 
 // TestSetAsideKeepsTheSwitch: a new ledger is an empty one, and an empty one that
@@ -173,4 +175,36 @@ func asides(t *testing.T, dir string) []string {
 	names, err := filepath.Glob(filepath.Join(dir, "*.aside"))
 	must(t, err)
 	return names
+}
+
+// TestSetAsideCarriesTheUse: the account pays for what the old ledger used, so the new
+// one knows of the last two months, and of no object.
+func TestSetAsideCarriesTheUse(t *testing.T) {
+	t.Parallel()
+	ctx, dir := t.Context(), t.TempDir()
+	l := mustOpen(t, dir)
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for days, n := range map[int]int64{0: 5, 1: 7, 40: 11, 100: 13} {
+		run, err := l.Begin(ctx, "sync", now)
+		must(t, err)
+		at := now.AddDate(0, 0, -days)
+		must(t, l.AddUsage(ctx, run, at, costs.Usage{costs.PutObject: n, costs.GetObject: 1}))
+		must(t, l.Finish(ctx, run, RunEnd{At: at, Usage: costs.Usage{costs.PutObject: n, costs.GetObject: 1}}))
+	}
+	mustClose(t, l)
+	for i := range 2 { // also from one that has inherited itself
+		must(t, SetAside(ctx, dir, now.Add(time.Duration(i)*time.Second)))
+	}
+	l = mustOpen(t, dir)
+	used, err := l.MonthUsage(ctx, now.AddDate(-1, 0, 0), now.AddDate(0, 0, 1))
+	must(t, err)
+	equal(t, used, costs.Usage{costs.PutObject: 23, costs.GetObject: 3})
+	runs, err := l.Runs(ctx, 10)
+	must(t, err)
+	if len(runs) != 1 || runs[0].Command != Carried || runs[0].At.IsZero() {
+		t.Errorf("%+v", runs)
+	}
+	empty, err := l.Empty(ctx)
+	must(t, err)
+	equal(t, empty, true)
 }

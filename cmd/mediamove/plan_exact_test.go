@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -72,15 +73,14 @@ func (in *insider) both(what string, flags ...string) (p planJSON, s syncJSON) {
 }
 
 // interrupt lets a sync be interrupted after so many objects were stored.
-func (in *insider) interrupt(after int, args ...string) result {
+func (in *insider) interrupt(after int64, args ...string) result {
 	in.t.Helper()
+	var stored atomic.Int64
 	ctx, cancel := context.WithCancelCause(in.t.Context())
 	defer cancel(nil)
 	in.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
-		if r.Op == costs.PutObject && !media.Key(r.Key).Reserved() {
-			if after--; after == 0 {
-				cancel(&stopped{syscall.SIGINT})
-			}
+		if r.Op == costs.PutObject && !media.Key(r.Key).Reserved() && stored.Add(1) == after {
+			cancel(&stopped{syscall.SIGINT})
 		}
 		return fixtures.Fault{}
 	})
@@ -148,7 +148,7 @@ func TestPlanIsExactWhateverCameBefore(t *testing.T) {
 				what := fmt.Sprintf("step %d", step)
 				switch k := rng.IntN(5); {
 				case k == 0:
-					in.interrupt(1+rng.IntN(60), "--max-concurrency", "4")
+					in.interrupt(1+rng.Int64N(60), "--max-concurrency", "4")
 				case k == 1:
 					in.run("sync", in.root, "--max-class-a", strconv.Itoa(4+rng.IntN(60)))
 				case k == 2 && step > 0:

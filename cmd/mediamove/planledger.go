@@ -24,7 +24,7 @@ func (s *planSetting) lookWith(ctx context.Context, led *ledger.Ledger, tree *sc
 	if s.newBucket {
 		// The new ledger knows nothing but the switch, and the account pays for what
 		// the old one used.
-		f.recorded, f.stored = uploader.Totals{}, nil
+		f.recorded = uploader.Totals{} // but the old bucket's bytes are stored until somebody empties it
 		id.Joining = false
 		c := s.claim(id, true)
 		f.trust(c, s.join != "")

@@ -20,7 +20,6 @@ import (
 	"example.org/mediamove/owner"
 	"example.org/mediamove/r2"
 	"example.org/mediamove/scanner"
-	"example.org/mediamove/uploader"
 )
 
 // A session is a run that may touch the bucket: the tree, the ledger with its
@@ -37,11 +36,11 @@ type session struct {
 	run      int64
 	began    time.Time
 	books    sync.WaitGroup // saveUsage
+	keeper   *bookkeeper
 
 	tariff tariff
 	limit  brake
 	others costs.Usage // of this billing cycle, before this run
-	aside  costs.Usage // of these, by the ledger that --new-bucket put aside
 }
 
 // access says how a command reaches the bucket.
@@ -111,6 +110,7 @@ func (w *world) open(ctx context.Context, e errand) (_ *session, err error) {
 	if x.run, err = x.ledger.Begin(ctx, e.command, x.began); err != nil {
 		return x, err
 	}
+	x.openBooks()
 	return x, nil
 }
 
@@ -182,7 +182,7 @@ func (w *world) bucket(s mastodon.Settings, a access, meter *costs.Meter, log *s
 func (x *session) finish(ctx context.Context, end ledger.RunEnd) error {
 	ctx = context.WithoutCancel(ctx)
 	end.At, end.Usage = time.Now(), x.meter.Usage()
-	return x.ledger.Finish(ctx, x.run, end)
+	return errors.Join(x.keeper.settle(end.At), x.ledger.Finish(ctx, x.run, end))
 }
 
 func (x *session) close() error {
@@ -220,30 +220,6 @@ func topFolders(flag string, names []string) error {
 		}
 	}
 	return nil
-}
-
-// saveUsage books the requests so far every few seconds, so that a killed run's
-// requests are in the books too, up to the last of these moments.
-func (x *session) saveUsage(ctx context.Context) {
-	tick := time.NewTicker(5 * time.Second)
-	defer tick.Stop()
-	var last, before costs.Usage // at the last tick; when this UTC day began
-	day := uploader.Today(x.began)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			if today := uploader.Today(now); today != day {
-				day, before = today, last
-			}
-			last = x.meter.Usage()
-			if err := x.ledger.AddUsage(ctx, x.run, now, last.Sub(before)); err != nil && ctx.Err() == nil {
-				x.log.WarnContext(ctx, "the ledger did not take the request counts", "err", err)
-				return
-			}
-		}
-	}
 }
 
 func joinWords(words []string) string {

@@ -72,17 +72,19 @@ func (t tariff) month(p costs.Period) string {
 type spendFlags struct {
 	billFlags
 	maxCost string
+	typed   func(flag string) bool
 }
 
 func (o *spendFlags) addFlags(fs *pflag.FlagSet) {
 	o.billFlags.addFlags(fs)
-	fs.StringVar(&o.maxCost, "max-cost", "", "end in order before this run's Class A operations add more than `USD` to the billing cycle's bill; 0: stay within what is free or paid already")
+	o.typed = fs.Changed
+	fs.StringVar(&o.maxCost, "max-cost", "", "end in order before this run's Class A operations add more than `USD` to the billing cycle's bill, as far as this ledger knows it; 0: begin no further million. Class B is not bounded")
 }
 
 // bound puts what was typed into the access.
 func (o *spendFlags) bound(a *access) (err error) {
-	if a.tariff, err = o.tariff(); err != nil || o.maxCost == "" {
-		return err
+	if a.tariff, err = o.tariff(); err != nil || !o.typed("max-cost") {
+		return err // an empty one is no limit that somebody meant
 	}
 	usd, err := parseUSD("--max-cost", o.maxCost)
 	a.maxCost = &usd
@@ -119,9 +121,15 @@ func brakeOf(a access, used costs.Usage, now time.Time) brake {
 		b.classA, b.flag = a.maxClassA, fmt.Sprintf("--max-class-a %d", a.maxClassA)
 	}
 	if a.maxCost != nil {
-		bill := a.tariff.Standard.Bill(used, decimal.Zero)
-		if n := a.tariff.MaxClassA(bill, bill.Total.Add(*a.maxCost)); n < b.classA {
-			b.classA, b.flag, b.usd = n, "--max-cost "+a.maxCost.String(), true
+		// What a killed run booked ahead may have been sent or not. Neither may be taken
+		// for a unit that is paid already.
+		certain := used
+		certain[costs.Unknown] = 0
+		for _, u := range []costs.Usage{used, certain} {
+			bill := a.tariff.Standard.Bill(u, decimal.Zero)
+			if n := a.tariff.MaxClassA(bill, bill.Total.Add(*a.maxCost)); n < b.classA {
+				b.classA, b.flag, b.usd = n, "--max-cost "+a.maxCost.String(), true
+			}
 		}
 	}
 	return b
@@ -181,12 +189,13 @@ func (x *session) limited(err error) string {
 func (x *session) countOthers(ctx context.Context) error {
 	p := x.tariff.Of(x.began)
 	used, err := x.ledger.MonthUsage(ctx, p.From.Start(), p.To.Start())
-	x.others = x.aside.Add(used)
+	x.others = used
 	return err
 }
 
-// countAside does the same for a ledger that is about to be put aside: the account pays
-// for what it used all the same. One that can't be read is no reason to keep it.
+// countAside does the same for a ledger that is about to be put aside, for the requests
+// before that; the next one takes over what was used. One that can't be read is no
+// reason to keep it.
 func (x *session) countAside(ctx context.Context, a access) error {
 	led, err := ledger.OpenReader(ctx, x.dir)
 	if errors.Is(err, ledger.ErrNoLedger) || err != nil && a.maxCost == nil {
@@ -196,8 +205,7 @@ func (x *session) countAside(ctx context.Context, a access) error {
 		return err
 	}
 	p := x.tariff.Of(x.began)
-	x.aside, err = led.MonthUsage(ctx, p.From.Start(), p.To.Start())
-	x.others = x.aside
+	x.others, err = led.MonthUsage(ctx, p.From.Start(), p.To.Start())
 	return errors.Join(err, led.Close())
 }
 
@@ -213,16 +221,14 @@ func (x *session) adds(u costs.Usage) decimal.Decimal {
 func (x *session) spent(ctx context.Context) (used costs.Usage, usd decimal.Decimal, err error) {
 	today := costs.DayOf(time.Now())
 	p := x.tariff.Of(x.began)
-	already := x.aside
 	for {
 		if used, err = x.ledger.MonthUsage(ctx, p.From.Start(), p.To.Start()); err != nil {
 			return used, usd, err
 		}
-		used = used.Add(already)
 		usd = usd.Add(x.tariff.requests(used))
 		if p.To > today {
 			return used, usd.Sub(x.tariff.requests(x.others)), nil
 		}
-		p, already = x.tariff.Next(p), costs.Usage{}
+		p = x.tariff.Next(p)
 	}
 }

@@ -274,8 +274,6 @@ func TestSpentOverTwoCycles(t *testing.T) {
 	if err := x.countOthers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	x.aside[costs.GetObject] = 5
-	x.others = x.others.Add(x.aside)
 	if x.run, err = led.Begin(t.Context(), "sync", began); err != nil {
 		t.Fatal(err)
 	}

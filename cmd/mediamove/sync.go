@@ -73,17 +73,17 @@ func (o *syncOptions) addFlags(fs *pflag.FlagSet) {
 }
 
 func runSync(ctx context.Context, w *world, o *syncOptions, args []string) (err error) {
-	if o.dryRun {
-		if o.retryFailed {
-			return usagef("mediamove status --list failed shows what would be tried", "--dry-run walks the tree, --retry-failed does not: type only one of them")
-		}
-		return runPlan(ctx, w, o.plan(), args)
-	}
 	if err := o.check(); err != nil {
 		return err
 	}
 	if err := o.bound(&o.access); err != nil {
 		return err
+	}
+	if o.dryRun {
+		if o.retryFailed {
+			return usagef("mediamove status --list failed shows what would be tried", "--dry-run walks the tree, --retry-failed does not: type only one of them")
+		}
+		return runPlan(ctx, w, o.plan(), args)
 	}
 	settings, err := o.resolve(w, o.settingFlags)
 	if err != nil {
