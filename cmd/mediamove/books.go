@@ -26,32 +26,33 @@ type bookkeeper struct {
 	ahead  int64       // Class A operations that the run may reach
 }
 
-// openBooks has everything booked from now on.
-func (x *session) openBooks() {
+// openBooks has everything booked from now on. What is sent is sent, however the run
+// ends, and so it is booked whatever becomes of ctx.
+func (x *session) openBooks(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
 	x.keeper = &bookkeeper{x: x, day: uploader.Today(x.began), at: x.began}
-	x.meter.BookAhead(bookBlock, x.keeper.reach)
+	x.meter.BookAhead(bookBlock, func(n int64) error { return x.keeper.reach(ctx, n) })
 }
 
 // reach books Class A operations up to the n-th of the run. It returns when that is
 // durable.
-func (b *bookkeeper) reach(n int64) error {
+func (b *bookkeeper) reach(ctx context.Context, n int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ahead = n
-	return b.write(time.Now())
+	return b.write(ctx, time.Now())
 }
 
 // settle books what was sent, and nothing ahead: the run is over.
-func (b *bookkeeper) settle(now time.Time) error {
+func (b *bookkeeper) settle(ctx context.Context, now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ahead = 0
-	return b.write(now)
+	return b.write(ctx, now)
 }
 
 // write books the day's part. mu is held.
-func (b *bookkeeper) write(now time.Time) error {
-	ctx := context.Background() // what is sent is sent, however the run ends
+func (b *bookkeeper) write(ctx context.Context, now time.Time) error {
 	used := b.x.meter.Usage()
 	if today := uploader.Today(now); today != b.day {
 		// What was ahead was sent today, or not at all.
@@ -76,7 +77,7 @@ func (x *session) saveUsage(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			x.keeper.mu.Lock()
-			err := x.keeper.write(now)
+			err := x.keeper.write(ctx, now)
 			x.keeper.mu.Unlock()
 			if err != nil && ctx.Err() == nil {
 				x.log.WarnContext(ctx, "the ledger did not take the request counts", "err", err)

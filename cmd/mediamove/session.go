@@ -110,7 +110,7 @@ func (w *world) open(ctx context.Context, e errand) (_ *session, err error) {
 	if x.run, err = x.ledger.Begin(ctx, e.command, x.began); err != nil {
 		return x, err
 	}
-	x.openBooks()
+	x.openBooks(ctx)
 	return x, nil
 }
 
@@ -182,7 +182,7 @@ func (w *world) bucket(s mastodon.Settings, a access, meter *costs.Meter, log *s
 func (x *session) finish(ctx context.Context, end ledger.RunEnd) error {
 	ctx = context.WithoutCancel(ctx)
 	end.At, end.Usage = time.Now(), x.meter.Usage()
-	return errors.Join(x.keeper.settle(end.At), x.ledger.Finish(ctx, x.run, end))
+	return errors.Join(x.keeper.settle(ctx, end.At), x.ledger.Finish(ctx, x.run, end))
 }
 
 func (x *session) close() error {
