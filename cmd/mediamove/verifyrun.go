@@ -197,14 +197,14 @@ func (o *verifyOptions) concludeVerify(ctx context.Context, w *world, x *session
 }
 
 // errListingCut reports a limit that no run of this bucket can keep.
-var errListingCut = errors.New("--max-class-a came before the end of the listing")
+var errListingCut = errors.New("came before the end of the listing")
 
 // outcome is what the exit status tells: never 0 if anything differs or could not
 // be found out.
 func (r *verifyReport) outcome() error {
 	switch {
-	case errors.Is(r.err, r2.ErrLimit) && !r.Listing && !r.x.limit.usd:
-		return fmt.Errorf("%w: %s", errListingCut, r.err.Error())
+	case errors.Is(r.err, r2.ErrLimit) && !r.Listing:
+		return fmt.Errorf("%s %w: %s", r.x.limit.flag, errListingCut, r.err.Error())
 	case r.err != nil:
 		return r.err
 	case !r.Complete():
