@@ -76,7 +76,7 @@ func Collect(ctx context.Context, b Books, a Analytics, o Options) (Figures, err
 	if f.Began, err = b.Beginning(ctx); err != nil {
 		return Figures{}, err
 	}
-	if f.Period, err = o.period(f.Began.First); err != nil {
+	if f.Period, err = o.period(f.Began.First, a != nil); err != nil {
 		return Figures{}, err
 	}
 	days := f.asked()

@@ -208,6 +208,21 @@ func TestMonths(t *testing.T) {
 	}
 }
 
+// Cloudflare keeps what was before the ledger.
+func TestMonthBeforeTheLedger(t *testing.T) {
+	t.Parallel()
+	o := billing.Options{Prices: costs.R2(), Month: billing.Month{Year: 2026, Month: 10}, Now: nov(22).Start()}
+	a := &answers{}
+	f, err := billing.Collect(t.Context(), books(t, nov(20)), a, o)
+	if err != nil || f.Period != (costs.Cycle{}).Month(2026, 10) || len(a.asked) != 2 {
+		t.Errorf("%v, asked %q, %v", f.Period, a.asked, err)
+	}
+	o.Month.Month = 12
+	if _, err := billing.Collect(t.Context(), books(t, nov(20)), a, o); err == nil {
+		t.Error("a month that lies ahead")
+	}
+}
+
 // FuzzParseMonth: what is read is written the same, whatever else is refused.
 func FuzzParseMonth(f *testing.F) {
 	for _, s := range []string{"2026-11", "2026-00", "0000-01", "9999-12", "2026-11 ", "-026-11"} {

@@ -48,8 +48,9 @@ func monthOf(p costs.Period) Month {
 	return Month{begin.Year(), begin.Month()}
 }
 
-// period returns the cycle that is meant, if the ledger can know something of it.
-func (o Options) period(first time.Time) (costs.Period, error) {
+// period returns the cycle that is meant, if something can be known of it: by the
+// ledger, or, if they are asked, by the analytics.
+func (o Options) period(first time.Time, asked bool) (costs.Period, error) {
 	if first.IsZero() {
 		return costs.Period{}, ErrNoRuns
 	}
@@ -60,7 +61,7 @@ func (o Options) period(first time.Time) (costs.Period, error) {
 	switch {
 	case p.From > now.From:
 		return p, &MonthError{o.Month.String(), fmt.Sprintf("its cycle begins on %v, which lies ahead", p.From), "leave --month out for the running cycle, which began in " + monthOf(now).String()}
-	case p.To <= costs.DayOf(first):
+	case p.To <= costs.DayOf(first) && !asked:
 		return p, &MonthError{
 			o.Month.String(), fmt.Sprintf("its cycle ended on %v, before the first run", p.To-1),
 			fmt.Sprintf("the first run was on %v: --month %v or later", costs.DayOf(first), monthOf(o.Cycle.Of(first))),

@@ -54,32 +54,43 @@ type opDay struct {
 	op   costs.Op
 }
 
-// counted are the requests by Cloudflare's count; both storage classes together.
-func counted(o *cloudflare.Operations) map[opDay]int64 {
-	counts := map[opDay]int64{}
+// A tally is what Cloudflare counted.
+type tally struct{ all, standard int64 }
+
+// counted are the requests by Cloudflare's count, in both storage classes and in the
+// one in which mediamove's are.
+func counted(o *cloudflare.Operations) map[opDay]tally {
+	counts := map[opDay]tally{}
 	for _, r := range o.Rows {
 		k := opDay{costs.DayOf(r.Day), r.Op.String(), r.Op}
 		if r.Op == costs.Unknown {
 			k.name = r.Type
 		}
-		counts[k] += min(r.Requests, absurd)
+		t, n := counts[k], min(r.Requests, absurd)
+		t.all += n
+		if class, _ := costs.ParseStorageClass(r.StorageClass); class == costs.StandardClass {
+			t.standard += n
+		}
+		counts[k] = t
 	}
 	return counts
 }
 
 // shares holds the ledger against the analytics, day by day and type by type. A
 // day's requests of mediamove's that Cloudflare has not (yet) are added: they were
-// sent, whatever the day's figures say.
+// sent, whatever the day's figures say. Those of Infrequent Access are others': held
+// against them too, they would hide what is late in Standard.
 func (f Figures) shares(own map[costs.Day]costs.Usage) map[opDay]Shares {
 	all := map[opDay]Shares{}
-	for k, n := range counted(f.Account.operations()) {
-		all[k] = Shares{Analytics: n}
+	seen := counted(f.Account.operations())
+	for k, t := range seen {
+		all[k] = Shares{Analytics: t.all}
 	}
 	for d, u := range own {
 		for op, n := range u.All() {
 			k := opDay{d, op.String(), op}
 			s := all[k]
-			s.Own, s.NotYet = n, max(0, n-s.Analytics)
+			s.Own, s.NotYet = n, max(0, n-seen[k].standard)
 			all[k] = s
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"example.org/mediamove/costs"
-	"example.org/mediamove/ledger"
 )
 
 // Own is what mediamove itself sent in the cycle. The sums of Commands and of Runs
@@ -82,38 +81,4 @@ func (f Figures) ownByDay() map[costs.Day]costs.Usage {
 // that decided about every file.
 func (f Figures) firstSync(run int64, command string) bool {
 	return command == "sync" && (f.Began.Moved == 0 || run <= f.Began.Moved)
-}
-
-// once is the first move as work that the forecast must not take for a habit. What
-// was adopted doesn't let the bucket grow, except in the eyes of the ledger.
-func (f Figures) once() []costs.Work {
-	works := map[costs.Day]costs.Work{}
-	syncs := map[int64]bool{}
-	for _, r := range f.Runs {
-		if f.firstSync(r.Run, r.Command) {
-			syncs[r.Run] = true
-			w := works[r.Day]
-			works[r.Day] = costs.Work{Day: r.Day, Requests: w.Requests.Add(r.Usage), Bytes: w.Bytes}
-		}
-	}
-	for _, s := range f.Stored {
-		if syncs[s.Run] {
-			w := works[s.Day]
-			works[s.Day] = costs.Work{Day: s.Day, Requests: w.Requests, Bytes: w.Bytes + f.grown(s)}
-		}
-	}
-	var all []costs.Work
-	for _, w := range works {
-		all = append(all, w)
-	}
-	slices.SortFunc(all, func(a, b costs.Work) int { return cmp.Compare(a.Day, b.Day) })
-	return all
-}
-
-// grown is by how much a day's stored bytes let the storage figures grow.
-func (f Figures) grown(s ledger.StoredDay) int64 {
-	if f.Account.storage() == nil {
-		return s.Bytes
-	}
-	return s.Bytes - s.Adopted
 }

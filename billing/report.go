@@ -1,10 +1,7 @@
 package billing
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/shopspring/decimal"
 
@@ -57,8 +54,12 @@ func (f Figures) Report() Report {
 		}
 	}
 	r.Bill = f.Prices.BillOf(account, f.Period, min(f.today(), f.Period.To-1))
-	r.Adds = r.Bill.Total.Sub(f.Prices.BillOf(without(account, own), f.Period, min(f.today(), f.Period.To-1)).Total)
-	o := costs.Outlook{Prices: f.Prices, Account: account, Today: f.today(), Window: f.window(stored), Once: f.once()}
+	r.Adds = r.Bill.Total.Sub(f.Prices.BillOf(account.Without(own), f.Period, min(f.today(), f.Period.To-1)).Total)
+	p := f.pace(stored)
+	o := costs.Outlook{Prices: f.Prices, Account: account, Today: f.today(), Window: p.window, Once: f.once(p), Gaps: p.gaps}
+	if r.Operations != nil {
+		o.Own = own
+	}
 	r.Forecast = o.Forecast(f.Period)
 	limit := r.Forecast.Bill.Total
 	if f.Budget != nil {
@@ -72,43 +73,9 @@ func (f Figures) Report() Report {
 		r.Levers = o.Levers(f.Period, limit)
 	}
 	r.Partial = f.partial()
-	r.Notes = f.notes(r.Own, account)
+	r.Notes = f.notes(r.Own, p, account)
 	r.Footnotes = f.footnotes(&r, account)
 	return r
-}
-
-// without is the account as it would be without mediamove's own requests.
-func without(a costs.Account, own map[costs.Day]costs.Usage) costs.Account {
-	rest := make(map[costs.Day]costs.Usage, len(a.Standard.Requests))
-	for d, u := range a.Standard.Requests {
-		for op, n := range own[d].All() {
-			u[op] = max(0, u[op]-n)
-		}
-		rest[d] = u
-	}
-	a.Standard.Requests = rest
-	return a
-}
-
-// window is how many days before today the pace may rest on: those without a gap, as
-// a missing day would count as one on which nobody came, and what only Cloudflare
-// counts would seem to grow from nothing behind days that only the ledger knows.
-// Without any such day it is all of them.
-func (f Figures) window(stored []StorageDay) int {
-	gaps := map[costs.Day]bool{}
-	if o := f.Account.operations(); o != nil {
-		gaps = missingDays(o.Coverage)
-	}
-	own := true
-	for _, d := range slices.Backward(stored) {
-		own = own && d.Source == FromLedger
-		gaps[d.Day] = gaps[d.Day] || !own && d.Source == FromLedger
-	}
-	n := 0
-	for n < window && !gaps[f.today()-costs.Day(n)-1] {
-		n++
-	}
-	return n
 }
 
 // Keeps returns the lever that keeps the budget and takes the least away: sending up
@@ -126,37 +93,6 @@ func (r Report) Keeps() (costs.Effect, bool) {
 		}
 	}
 	return costs.Effect{}, false
-}
-
-// notes say what the figures don't.
-func (f Figures) notes(own Own, a costs.Account) []string {
-	var notes []string
-	var first []string
-	var open int
-	for _, r := range own.Runs {
-		if r.FirstSync {
-			first = append(first, strconv.FormatInt(r.Run, 10))
-		}
-		if !r.Ended {
-			open++
-		}
-	}
-	if len(first) > 0 && !f.over() {
-		if n := len(first); n > 6 {
-			first = append(first[:3], "…", first[n-1])
-		}
-		notes = append(notes, "the first sync (run "+strings.Join(first, ", ")+") is no habit: the forecast leaves it out of the pace")
-		if f.Began.Moved == 0 {
-			notes = append(notes, "the first sync is not over: what it still has to send is not in the forecast, and mediamove plan knows it")
-		}
-	}
-	if open > 0 {
-		notes = append(notes, fmt.Sprintf("runs without an end: %d. They go on or were killed, and the requests of their last seconds may not be counted", open))
-	}
-	if uses(a.Infrequent.Stored) {
-		notes = append(notes, "in Infrequent Access, what was deleted before its 30 days and what was copied is billed too, and is not in these figures")
-	}
-	return notes
 }
 
 // uses reports whether anything was stored.

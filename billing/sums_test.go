@@ -194,7 +194,7 @@ func naive(f billing.Figures) costs.Account {
 			d := costs.DayOf(r.Day)
 			class, _ := costs.ParseStorageClass(r.StorageClass)
 			add(class, d, r.Op, r.Requests)
-			if r.Op != costs.Unknown || r.Type == "Unknown" {
+			if class == costs.StandardClass && (r.Op != costs.Unknown || r.Type == "Unknown") {
 				u := beyond[d]
 				u[r.Op] -= r.Requests
 				beyond[d] = u

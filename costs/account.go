@@ -23,6 +23,19 @@ func (t Track) Use(p Period, last Day) Use {
 // An Account is what all buckets of an account saw, by storage class.
 type Account struct{ Standard, Infrequent Track }
 
+// Without returns the account as it would be without these requests in Standard.
+func (a Account) Without(own map[Day]Usage) Account {
+	rest := make(map[Day]Usage, len(a.Standard.Requests))
+	for d, u := range a.Standard.Requests {
+		for op, n := range own[d].All() {
+			u[op] = max(0, u[op]-n)
+		}
+		rest[d] = u
+	}
+	a.Standard.Requests = rest
+	return a
+}
+
 // BillOf prices what an account used from the first day of the period to last.
 // With a last day before the period's own it is what is certain by then.
 func (l PriceList) BillOf(a Account, p Period, last Day) Bill {

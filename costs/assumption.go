@@ -52,7 +52,7 @@ func Assumptions() []Assumption {
 		{BucketFee, "The fee for more than 100,000 buckets is left out."},
 		{OwnUse, "Only mediamove's own requests are known here. Mastodon's and everybody else's come on top."},
 		{SampledCounts, "Cloudflare's analytics are sampled: their counts are estimates, and the invoice may differ."},
-		{StraightLine, "The forecast goes on as the last days went, one-off moves left out."},
+		{StraightLine, "The forecast goes on as the last days went, without the first move and without what mediamove did on one of them only."},
 	}
 }
 

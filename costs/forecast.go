@@ -15,6 +15,14 @@ type Outlook struct {
 	// part of Account, and is left out of the pace.
 	Once []Work
 
+	// Gaps are days before Today of which not all requests are known. They are no
+	// part of the pace, and at least the pace is expected of each of them.
+	Gaps map[Day]bool
+
+	// Own is the part of the Account's Standard requests that a limit of one's own
+	// can end, as it can Once and Planned; nil: all of them.
+	Own map[Day]Usage
+
 	// Planned is what will happen once, on top of the pace. What should have
 	// happened before Today happens on Today.
 	Planned []Work
@@ -32,7 +40,7 @@ type Work struct {
 // A DayEstimate is one day of a [Forecast], both storage classes together.
 type DayEstimate struct {
 	Day      Day
-	Expected bool // not all of it is metered yet: Today and later
+	Expected bool // not all of it is metered: a gap, Today and later
 	ClassA   int64
 	ClassB   int64
 	Bytes    int64 // the day's peak
@@ -61,7 +69,7 @@ func (o Outlook) Forecast(p Period) Forecast {
 		f.Bill = sum.bill()
 		f.Days = append(f.Days, DayEstimate{
 			Day:      day,
-			Expected: day >= o.Today,
+			Expected: day >= o.Today || o.Gaps[day],
 			ClassA:   s[meterA] + ia[meterA],
 			ClassB:   s[meterB] + ia[meterB],
 			Bytes:    stored[i][StandardClass] + stored[i][InfrequentAccess],

@@ -230,6 +230,39 @@ func TestForecastWindow(t *testing.T) {
 	}
 }
 
+// TestForecastGaps: a day that isn't known slows nothing down, and is expected to have
+// been like the others; what is known of it stays.
+func TestForecastGaps(t *testing.T) {
+	t.Parallel()
+	for name, gaps := range map[string][]costs.Day{
+		"yesterday": {1}, "long ago": {9}, "some": {1, 2, 5}, "the whole window": {1, 2, 3, 4, 5, 6, 7},
+	} {
+		o, p := instance()
+		o.Account.Standard.Requests[o.Today] = costs.Usage{costs.PutObject: 40_000, costs.GetObject: 100_000}
+		o.Once = []costs.Work{{Day: o.Today - 1, Requests: costs.Usage{costs.PutObject: 300_000}}}
+		add(o.Account.Standard.Requests, o.Today-1, costs.Usage{costs.PutObject: 300_000})
+		whole := o.Forecast(p)
+		o.Gaps = map[costs.Day]bool{}
+		for _, n := range gaps {
+			d := o.Today - n
+			o.Gaps[d] = true
+			delete(o.Account.Standard.Requests, d)
+			if d == o.Today-1 {
+				o.Account.Standard.Requests[d] = costs.Usage{costs.PutObject: 300_000}
+			}
+		}
+		f := o.Forecast(p)
+		if got, want := f.Bill.Line(costs.StandardClass, "Class A").Quantity, whole.Bill.Line(costs.StandardClass, "Class A").Quantity; !got.Equal(want) {
+			t.Errorf("%s: %v Class A, want %v", name, got, want)
+		}
+		for i, e := range f.Days {
+			if e.ClassB != 100_000 || e.Expected != (e.Day >= o.Today || o.Gaps[e.Day]) || e.ClassA != whole.Days[i].ClassA {
+				t.Errorf("%s: %+v", name, e)
+			}
+		}
+	}
+}
+
 // TestForecastShrinks: a cache that is pruned goes down to nothing, not below.
 func TestForecastShrinks(t *testing.T) {
 	t.Parallel()

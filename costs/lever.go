@@ -12,6 +12,7 @@ type Lever struct {
 	Label string // a few words
 	Work  Work   // what it changes; fewer requests or bytes are below 0
 	Room  int64  // requests that the account may still send from now on in this period; 0 if that isn't what the lever is about
+	Own   int64  // of Room, what others aren't expected to need: the limit to set. Of Class A only; at 0 or less there is none that keeps to Room
 }
 
 // The levers of [Outlook.Levers].
@@ -56,6 +57,9 @@ func (o Outlook) Try(p Period, budget decimal.Decimal, levers ...Lever) []Effect
 //   - [LeverStoreLess]: store so many bytes less from tomorrow on, the fewest
 //     that keep the budget.
 //
+// Those of Class A spare nothing but what is expected of [Outlook.Own], and keep a
+// budget only if something of the room is left for that.
+//
 // Only those that save something are returned, and the last two only if they
 // keep a budget that would be crossed without them.
 func (o Outlook) Levers(p Period, budget decimal.Decimal) []Effect {
@@ -63,23 +67,24 @@ func (o Outlook) Levers(p Period, budget decimal.Decimal) []Effect {
 	a := f.Bill.Line(StandardClass, ClassA.String())
 	used := o.used(p)
 	levers := []Lever{
-		o.step(f, LeverClassAStep, PutObject, used[meterA]),
+		o.shared(p, o.step(f, LeverClassAStep, PutObject, used[meterA])),
 		o.step(f, LeverClassBStep, GetObject, used[meterB]),
 	}
 	if f.Bill.Total.GreaterThan(budget) {
 		room := o.Prices.Standard.ClassA.Room(used[meterA], budget.Sub(f.Bill.Total.Sub(a.USD))) // not MaxClassA: of what is expected, too
 		if room != levers[0].Room {
-			levers = append(levers, Lever{
+			levers = append(levers, o.shared(p, Lever{
 				ID:    LeverClassABudget,
 				Label: "end Class A where the budget is used up",
 				Work:  o.limit(p, PutObject, a.Quantity.IntPart()-used[meterA]-room),
 				Room:  room,
-			})
+			}))
 		}
 		levers = append(levers, o.storeLess(f, budget))
 	}
 	var effects []Effect
 	for _, e := range o.Try(p, budget, levers...) {
+		e.Keeps = e.Keeps && (e.Own > 0 || e.ID != LeverClassAStep && e.ID != LeverClassABudget)
 		if e.Saves.IsPositive() && (e.Keeps || e.ID == LeverClassAStep || e.ID == LeverClassBStep) {
 			effects = append(effects, e)
 		}
@@ -87,12 +92,41 @@ func (o Outlook) Levers(p Period, budget decimal.Decimal) []Effect {
 	return effects
 }
 
-// used is what the account has sent in Standard storage in this period so far.
+// used is what the account has sent in Standard storage in this period so far; in
+// gaps, what is expected of them.
 func (o Outlook) used(p Period) (sum counts) {
-	for d := range p.All() {
-		sum = sum.add(o.Account.counts(d)[StandardClass], 1)
+	for i, day := range o.requests(p) {
+		if d := p.From + Day(i); d >= o.Today {
+			day = o.Account.counts(d)
+		}
+		sum = sum.add(day[StandardClass], 1)
 	}
 	return sum
+}
+
+// ahead is the Class A that is expected in Standard storage beyond what is used.
+func (o Outlook) ahead(p Period) (n int64) {
+	for _, day := range o.requests(p) {
+		n += day[StandardClass][meterA]
+	}
+	return n - o.used(p)[meterA]
+}
+
+// shared leaves others what they are expected to send: a lever of Class A can end
+// one's own requests only.
+func (o Outlook) shared(p Period, l Lever) Lever {
+	all, others := o.ahead(p), int64(0)
+	if o.Own != nil {
+		rest := o
+		rest.Account, rest.Once, rest.Planned = o.Account.Without(o.Own), nil, nil
+		others = rest.ahead(p)
+	}
+	l.Own = l.Room - others
+	if own := max(0, all-others); -l.Work.Requests[PutObject] > own {
+		l.Label = "send no further Class A of mediamove's own"
+		l.Work.Requests[PutObject] = -own
+	}
+	return l
 }
 
 // limit is that many requests fewer. They are counted as one operation of the

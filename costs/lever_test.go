@@ -84,6 +84,38 @@ func TestLeversOfTheNextPeriod(t *testing.T) {
 	}
 }
 
+// TestLeversSpareOnlyOwn: others' requests go on whatever limit is set. The room of
+// 595,000 is left after 405,000, and 795,000 more are expected.
+func TestLeversSpareOnlyOwn(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		own, planned int64 // a day, and today
+		left         int64
+		saves        string
+		keeps        bool
+	}{
+		"all are own":                    {40_000, 0, 595_000, "4.50", true},
+		"half are own":                   {20_000, 0, 595_000 - 395_000, "4.50", true}, // today's 5,000 are others'
+		"what is planned is own":         {20_000, 1_000_000, 595_000 - 395_000, "9.00", true},
+		"others need more than there is": {9_000, 900_000, 595_000 - 31_000*19 - 26_000, "4.50", false},
+		"none are own":                   {0, 0, 595_000 - 795_000, "0.00", false},
+	} {
+		o, p := instance()
+		o.Planned = []costs.Work{{Requests: costs.Usage{costs.PutObject: tt.planned}}}
+		o.Own = perDay(costs.Period{From: p.From, To: o.Today}, costs.Usage{costs.PutObject: tt.own})
+		e, ok := lever(o.Levers(p, dec("6.00")), costs.LeverClassAStep)
+		if ok != (tt.saves != "0.00") || ok && (e.Own != tt.left || e.Room != 595_000) || costs.FormatUSD(e.Saves) != tt.saves || e.Keeps != tt.keeps {
+			t.Errorf("%s: %+v, %v; want %+v", name, e, ok, tt)
+		}
+		if !ok {
+			continue
+		}
+		if fewer := -e.Work.Requests.A(); fewer > tt.own*20+tt.planned {
+			t.Errorf("%s: %d are spared, which is more than its own", name, fewer)
+		}
+	}
+}
+
 // TestTry prices what the caller offers, and leaves the outlook alone.
 func TestTry(t *testing.T) {
 	t.Parallel()
@@ -120,7 +152,8 @@ func TestLeversAreJustEnough(t *testing.T) {
 		total := o.Forecast(p).Bill.Total
 		budget := total.Mul(decimal.New(rapid.Int64Range(0, 110).Draw(t, "percent"), -2))
 		for _, e := range o.Levers(p, budget) {
-			if !e.Saves.Equal(total.Sub(e.Bill.Total)) || !e.Saves.IsPositive() || e.Keeps == e.Bill.Total.GreaterThan(budget) {
+			none := e.Own <= 0 && (e.ID == costs.LeverClassAStep || e.ID == costs.LeverClassABudget)
+			if !e.Saves.Equal(total.Sub(e.Bill.Total)) || !e.Saves.IsPositive() || e.Keeps != (!none && !e.Bill.Total.GreaterThan(budget)) {
 				t.Fatalf("%+v of %v", e, total)
 			}
 			less := e.Lever

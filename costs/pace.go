@@ -36,14 +36,21 @@ func (p pace) after(days int64) int64 {
 func (p pace) on(n int64) int64 { return p.after(n) - p.after(n-1) }
 
 // habits returns the pace of each meter, from the last whole days on which
-// anything is known. If there is none, from Today so far.
+// anything is known, gaps left out. If there is none, from Today so far.
 func (o Outlook) habits() [2][numMeters]pace {
-	window := Period{o.Today, o.Today + 1}
-	if first, ok := o.Account.since(); ok && first < o.Today {
-		window = Period{max(first, o.Today-o.window()), o.Today}
+	var days []Day
+	if first, ok := o.Account.since(); ok {
+		for d := max(first, o.Today-o.window()); d < o.Today; d++ {
+			if !o.Gaps[d] {
+				days = append(days, d)
+			}
+		}
+	}
+	if len(days) == 0 {
+		days = []Day{o.Today}
 	}
 	var sum [2]counts
-	for d := range window.All() {
+	for _, d := range days {
 		for class, c := range o.habit(d) {
 			sum[class] = sum[class].add(c, 1)
 		}
@@ -51,7 +58,7 @@ func (o Outlook) habits() [2][numMeters]pace {
 	var paces [2][numMeters]pace
 	for class := range sum {
 		for m, n := range sum[class] {
-			paces[class][m] = pace{n, int64(window.Days())}
+			paces[class][m] = pace{n, int64(len(days))}
 		}
 	}
 	return paces
@@ -80,13 +87,13 @@ func (o Outlook) once(d Day) (sum counts) {
 func (w Work) counts() counts { return counts{meterA: w.Requests.A(), meterB: w.Requests.B()} }
 
 // requests returns the counts of each day of the period, known or expected. Of
-// Today a whole day's pace is expected at least.
+// Today and of a gap a whole day's pace is expected at least.
 func (o Outlook) requests(p Period) [][2]counts {
 	paces := o.habits()
 	days := make([][2]counts, 0, p.Days())
 	for d := range p.All() {
 		today := o.Account.counts(d)
-		if d >= o.Today {
+		if d >= o.Today || o.Gaps[d] {
 			habit := o.habit(d)
 			for class := range paces {
 				for m, pace := range paces[class] {

@@ -84,8 +84,11 @@ func TestEmptyLimits(t *testing.T) {
 	t.Parallel()
 	m := &moved{newSite(t, "http://127.0.0.1:1", fixtures.Mixed(5)), nil}
 	for _, args := range [][]string{
-		{"sync", m.root, "--max-cost", ""}, {"sync", m.root, "--max-cost="}, {"verify", "--max-cost", ""},
-		{"sync", "--dry-run", m.root, "--max-cost", "junk"}, {"sync", "--dry-run", m.root, "--max-class-a", "-5"},
+		{"sync", m.root, "--max-cost", ""},
+		{"sync", m.root, "--max-cost="},
+		{"verify", "--max-cost", ""},
+		{"sync", "--dry-run", m.root, "--max-cost", "junk"},
+		{"sync", "--dry-run", m.root, "--max-class-a", "-5"},
 	} {
 		if r := m.run(args...); r.code != exitUsage || !strings.Contains(r.stderr, "--max-") {
 			t.Errorf("%v: %v", args, r)

@@ -57,7 +57,8 @@ error. It takes CLOUDFLARE_API_TOKEN (permission Account Analytics: Read) from t
 environment, the env file or systemd's credentials, and the account from --account,
 CLOUDFLARE_ACCOUNT_ID, S3_ENDPOINT or the ledger.
 
-The forecast goes on as the last seven days went; the first sync counts as no habit.
+The forecast goes on as the last seven days went. Neither the first sync counts as a
+habit, nor a command that was not begun on two of these days.
 With --budget it says on which day the bill would pass it, and what keeps it below.
 ` + exitHelp,
 		Example: `  mediamove cost report --cycle-day 15 --budget 6.00
@@ -87,6 +88,14 @@ func (o *costOptions) addFlags(fs *pflag.FlagSet) {
 func (o *costOptions) parse(w *world) (opt billing.Options, p purse, err error) {
 	if o.json && o.markdown {
 		return opt, p, usagef("type only one of them", "--json and --markdown are two ways to print it")
+	}
+	for _, name := range []string{"month", "budget", "currency", "rate", "account"} {
+		if f := o.fs.Lookup(name); f.Changed && f.Value.String() == "" {
+			return opt, p, usagef("leave it out, or say what it is to be: mediamove cost report --help", "--%s: it is empty", name)
+		}
+	}
+	if o.fs.Changed("account") && !o.cloudflare {
+		return opt, p, usagef("add --cloudflare, or leave --account out", "--account: only --cloudflare asks about an account")
 	}
 	t, err := o.tariff()
 	if err != nil {

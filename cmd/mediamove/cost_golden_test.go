@@ -134,3 +134,35 @@ func TestCostScreens(t *testing.T) {
 		}
 	}
 }
+
+// No command is printed that would send what others need.
+func TestCostLeverAdvice(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		room, own       int64
+		advice, command string
+	}{
+		{600_000, 600_000, "600,000 more Class A in this cycle, Mastodon's own uploads among them", "mediamove sync --max-class-a 600000"},
+		{600_000, 100_000, "600,000 more Class A in this cycle; 100,000 of them are left for mediamove, as others are expected to send 500,000", "mediamove sync --max-class-a 100000"},
+		{600_000, 0, "600,000 more Class A in this cycle, and others than mediamove are expected to send 600,000: no sync until the next one", ""},
+		{600_000, -1, "600,000 more Class A in this cycle, and others than mediamove are expected to send 600,001: no sync until the next one", ""},
+		{0, -5, "no Class A is left in this cycle: no sync until the next one; Mastodon's own uploads count too", ""},
+	} {
+		for _, id := range []string{costs.LeverClassAStep, costs.LeverClassABudget} {
+			advice, command := leverAdvice(costs.Effect{Lever: costs.Lever{ID: id, Room: tt.room, Own: tt.own}})
+			if advice != tt.advice || command != tt.command {
+				t.Errorf("%+v: %q, %q", tt, advice, command)
+			}
+		}
+	}
+}
+
+// What is only expected of a missing day has crossed nothing for certain.
+func TestCostCrossedOnAMissingDay(t *testing.T) {
+	t.Parallel()
+	r := shown(budget(witnessed(spent()), "6.00"), purse{})
+	r.Budget.Crossed.Day = r.Today - 1
+	if text := r.verdict(); !strings.Contains(text, "PROBABLY CROSSED, as days are missing, on 2026-11-21") {
+		t.Error(text)
+	}
+}

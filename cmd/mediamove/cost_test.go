@@ -186,6 +186,11 @@ func TestCostBadInput(t *testing.T) {
 		`--prices: .*no such file`:                              {"--prices", filepath.Join(dir, "none.json")},
 		`--prices: read prices: line 3 is not JSON`:             {"--prices", prices("broken", "{\n \"schema\": 1,\n ]")},
 		`--prices: read prices: .*"stand"`:                      {"--prices", prices("odd", `{"schema": "mediamove.prices/1", "stand": "1"}`)},
+		`--account: only --cloudflare .*\n.*add --cloudflare`:   {"--account", costAccount},
+		`--month: it is empty\n`:                                {"--month", ""},
+		`--budget: it is empty\n`:                               {"--budget", ""},
+		`--currency: it is empty\n`:                             {"--currency", "", "--rate", ""},
+		`--rate: it is empty\n`:                                 {"--rate="},
 		`--json and --markdown`:                                 {"--json", "--markdown"},
 		`usage: mediamove cost report`:                          {"2026-11"},
 		`unknown flag: --token\n.*mediamove cost report --help`: {"--token", "x"},
@@ -274,6 +279,19 @@ func TestCostOfAnOlderMonth(t *testing.T) {
 	}
 	r := c.run("--month", "2026-11", "--cloudflare") // all of it older than 31 days
 	if r.code != exitOK || !strings.Contains(r.stdout, "PARTIAL   operations of 2026-11-01 to 2026-11-30 (30 days): no longer kept") {
+		t.Error(r)
+	}
+}
+
+// The screen of a month before the ledger, of which only Cloudflare knows.
+func TestCostBeforeTheLedger(t *testing.T) {
+	t.Parallel()
+	c := newTreasurer(t)
+	for d := nov(1) - 31; d < nov(1); d++ {
+		c.cloud.operations[d] = map[string]int64{"PutObject": 40_000}
+	}
+	r := c.run("--month", "2026-10", "--cloudflare")
+	if r.code != exitOK || !strings.Contains(r.stdout, "2026-10-01 to 2026-10-31   over") || !strings.Contains(r.stdout, "PutObject") {
 		t.Error(r)
 	}
 }

@@ -169,8 +169,10 @@ func (r *costReport) verdict() string {
 	}
 	by := fmt.Sprintf(" on %v, by %s: %s by the end of that day", c.Day, meterName(*c), r.text(c.Total))
 	switch {
-	case c.Day < r.Today || r.Over || c.Day == r.Today && r.Bill.Total.GreaterThan(r.Budget.USD):
+	case r.Over || r.Bill.Total.GreaterThan(r.Budget.USD):
 		text += "CROSSED" + by
+	case c.Day < r.Today:
+		text += "PROBABLY CROSSED, as days are missing," + by
 	default:
 		text += "WILL BE CROSSED" + by
 	}
@@ -198,8 +200,17 @@ func leverAdvice(e costs.Effect) (advice, command string) {
 		if e.Room == 0 {
 			return "no Class A is left in this cycle: no sync until the next one; Mastodon's own uploads count too", ""
 		}
-		return count(e.Room) + " more Class A in this cycle, Mastodon's own uploads among them",
-			fmt.Sprintf("mediamove sync --max-class-a %d", e.Room)
+		others := e.Room - e.Own
+		if e.Own <= 0 {
+			return fmt.Sprintf("%s more Class A in this cycle, and others than mediamove are expected to send %s: no sync until the next one",
+				count(e.Room), count(others)), ""
+		}
+		command = fmt.Sprintf("mediamove sync --max-class-a %d", e.Own)
+		if others > 0 {
+			return fmt.Sprintf("%s more Class A in this cycle; %s of them are left for mediamove, as others are expected to send %s",
+				count(e.Room), count(e.Own), count(others)), command
+		}
+		return count(e.Room) + " more Class A in this cycle, Mastodon's own uploads among them", command
 	case costs.LeverClassBStep:
 		return "what Cloudflare's cache answers costs nothing: a custom domain with a cache rule for S3_ALIAS_HOST", ""
 	case costs.LeverStoreLess:

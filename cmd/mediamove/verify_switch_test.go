@@ -432,7 +432,7 @@ func TestVerifyListingsThatBreak(t *testing.T) {
 	}
 	// A limit ends the listing in order, and yet nothing is known.
 	r := m.run("verify", "--max-class-a", "2")
-	m.complaint(r, exitStopped, "--max-class-a came before the end")
+	m.complaint(r, exitStopped, "--max-class-a 2 came before the end")
 	if !strings.Contains(r.stdout, "COULD NOT TELL") {
 		t.Error(r)
 	}
