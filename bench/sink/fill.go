@@ -66,19 +66,29 @@ func readObjects(r io.Reader) iter.Seq2[Object, error] {
 }
 
 // fill takes the objects off the connection. One that sends nonsense is of no
-// more use, since nobody knows where the next request begins.
+// more use, since nobody knows where the next request begins; but what it has sent
+// is taken off first, for closing on unread bytes would reset the connection before
+// the answer is read.
 func (c *conn) fill() (status int) {
 	bucket := c.req.get("bucket")
-	err := c.proceed()
-	if err == nil && bucket != "" {
-		body := c.unwrap()
+	if err := c.proceed(); err != nil {
+		c.req.closing = true
+		return http.StatusBadRequest
+	}
+	body := c.unwrap()
+	err := errMalformed
+	if bucket != "" {
 		if err = c.srv.Fill(bucket, readObjects(body)); err == nil {
 			err = c.drain(body)
 		}
 	}
-	if err != nil || bucket == "" {
+	if err != nil {
+		_ = c.drain(io.LimitReader(body, lingered))
 		c.req.closing = true
 		return http.StatusBadRequest
 	}
 	return http.StatusOK
 }
+
+// lingered is how much of a bad body is taken off, in bytes.
+const lingered = 1 << 20
