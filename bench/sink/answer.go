@@ -91,6 +91,9 @@ func (c *conn) start(status int) {
 	c.out = append(c.out, "\r\nDate: "...)
 	c.out = append(c.out, c.srv.date()...)
 	c.out = append(c.out, "\r\n"...)
+	if c.req.closing { // or the client would use the connection again
+		c.header("Connection", "close")
+	}
 }
 
 // header adds one header line.
