@@ -73,10 +73,11 @@ func (l *Ledger) Finish(ctx context.Context, run int64, end RunEnd) error {
 	})
 }
 
+const runColumns = `id, command, began_ns, interrupted, coalesce(ended_ns, 0), exit_code, complete, counts, bytes`
+
 // Runs returns the last runs, the latest first.
 func (l *Ledger) Runs(ctx context.Context, last int) ([]Run, error) {
-	const query = `SELECT id, command, began_ns, interrupted, coalesce(ended_ns, 0), exit_code, complete, counts, bytes
-		FROM run ORDER BY id DESC LIMIT ?`
+	const query = "SELECT " + runColumns + " FROM run ORDER BY id DESC LIMIT ?"
 	runs, err := collect(ctx, l.read, query, scanRun, []any{last})
 	if err != nil {
 		return nil, failed("read ledger", err)
@@ -92,14 +93,23 @@ func (l *Ledger) Runs(ctx context.Context, last int) ([]Run, error) {
 
 // Latest returns the last run of command, or [ErrUnknown].
 func (l *Ledger) Latest(ctx context.Context, command string) (Run, error) {
-	const query = `SELECT id, command, began_ns, interrupted, coalesce(ended_ns, 0), exit_code, complete, counts, bytes
-		FROM run WHERE command = ? ORDER BY id DESC LIMIT 1`
-	runs, err := collect(ctx, l.read, query, scanRun, []any{command})
+	return l.oneRun(ctx, "command = ?", command)
+}
+
+// Run returns one run, or [ErrUnknown].
+func (l *Ledger) Run(ctx context.Context, id int64) (Run, error) {
+	return l.oneRun(ctx, "id = ?", id)
+}
+
+// oneRun returns the latest that where selects.
+func (l *Ledger) oneRun(ctx context.Context, where string, arg any) (Run, error) {
+	query := "SELECT " + runColumns + " FROM run WHERE " + where + " ORDER BY id DESC LIMIT 1"
+	runs, err := collect(ctx, l.read, query, scanRun, []any{arg})
 	switch {
 	case err != nil:
 		return Run{}, failed("read ledger", err)
 	case len(runs) == 0:
-		return Run{}, fmt.Errorf("run of %s: %w", command, ErrUnknown)
+		return Run{}, fmt.Errorf("run (%s %v): %w", where, arg, ErrUnknown)
 	}
 	runs[0].Usage, err = sumUsage(ctx, l.read, "run = ?", runs[0].ID)
 	return runs[0], err

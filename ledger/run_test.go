@@ -163,3 +163,27 @@ func TestWalk(t *testing.T) {
 	must(t, err)
 	equal(t, w, want)
 }
+
+// TestOneRun: by its number, and the last of a command.
+func TestOneRun(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	l := mustOpen(t, t.TempDir())
+	for _, command := range []string{"sync", "verify", "sync"} {
+		_, err := l.Begin(ctx, command, noon)
+		must(t, err)
+	}
+	must(t, l.Finish(ctx, 2, RunEnd{At: noon, ExitCode: 3, Usage: costs.Usage{costs.ListObjects: 4}}))
+	second, err := l.Run(ctx, 2)
+	must(t, err)
+	if second.Command != "verify" || second.ExitCode != 3 || second.Usage.A() != 4 {
+		t.Errorf("%+v", second)
+	}
+	last, err := l.Latest(ctx, "sync")
+	must(t, err)
+	equal(t, last.ID, int64(3))
+	_, err = l.Run(ctx, 4)
+	wantIs(t, err, ErrUnknown)
+	_, err = l.Latest(ctx, "plan")
+	wantIs(t, err, ErrUnknown)
+}

@@ -25,10 +25,8 @@ func (v *Verifier) Certify(ctx context.Context, path string, c Certificate) (Cer
 		return c, &UncertifiedError{why}
 	}
 	c.Run, c.ListedRun, c.ListedAt = v.Policy.Run, v.Policy.Run, r.Began
-	for _, t := range r.Classes {
-		c.Objects += t.Objects
-		c.Bytes += t.Bytes
-	}
+	same := r.Total()
+	c.Objects, c.Bytes = same.Objects, same.Bytes
 	c.Rewritten, c.ReadBack = r.Of(Rewritten), r.Read.Equal+r.Read.Resumed
 	if r.Read.Asked == "sample" {
 		c.Seed = &r.Read.Sample.Seed

@@ -63,13 +63,9 @@ func (v *Verifier) endPass(ctx context.Context) error {
 	if r.Recorded == 0 && v.Disk == nil {
 		v.unknown("nothing is recorded: there is nothing to hold the bucket against")
 	}
-	var bytes int64
-	for _, t := range r.Classes {
-		bytes += t.Bytes
-	}
 	return v.Notes.EndPass(ctx, ledger.Pass{
 		Run: v.Policy.Run, Began: r.Began, Ended: time.Now(), Walked: r.WholeDisk, Switched: v.Policy.Switched,
-		Listed: r.Listed, Same: r.Counts[Same], Bytes: bytes,
+		Listed: r.Listed, Same: r.Counts[Same], Bytes: r.Total().Bytes,
 	})
 }
 

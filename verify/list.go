@@ -195,13 +195,7 @@ type tally struct {
 	objects, bytes    int64
 	adopted           int64
 	rewritten, absent int64
-	classes           map[classKey]ClassTotal
-}
-
-// classKey tells the rows of a certificate apart.
-type classKey struct {
-	class  media.Class
-	cached bool
+	classes           map[Class]ClassTotal
 }
 
 // add books c, or says why it can't. By the order no key stands in a list twice.
@@ -234,11 +228,11 @@ func (t *tally) book(c *Certified) {
 		t.adopted++
 	}
 	if t.classes == nil {
-		t.classes = make(map[classKey]ClassTotal)
+		t.classes = make(map[Class]ClassTotal)
 	}
-	k := classKey{c.Key.Class(), c.Key.Cached()}
+	k := ClassOf(c.Key)
 	row := t.classes[k]
-	t.classes[k] = ClassTotal{k.class, k.cached, row.Objects + 1, row.Bytes + c.Size}
+	t.classes[k] = ClassTotal{k.Class, k.Cached, row.Objects + 1, row.Bytes + c.Size}
 }
 
 // lines returns how many lines a list of these objects has.

@@ -117,14 +117,14 @@ func (s *SavedCertificate) confirm(ctx context.Context) (err error) {
 // agrees compares the sums. A class that this version knows and the certificate's
 // did not was counted as outside.
 func (s *SavedCertificate) agrees(t *tally) bool {
-	page := make(map[classKey]ClassTotal)
+	page := make(map[Class]ClassTotal)
 	for _, c := range s.Classes {
-		page[classKey{c.Class, c.Cached}] = c
+		page[Class{c.Class, c.Cached}] = c
 	}
-	list := make(map[classKey]ClassTotal)
+	list := make(map[Class]ClassTotal)
 	for k, c := range t.classes {
 		if _, known := page[k]; !known {
-			k.class, c.Class = "", ""
+			k.Class, c.Class = "", ""
 		}
 		sum := list[k]
 		c.Objects += sum.Objects

@@ -77,14 +77,11 @@ func (v *Verifier) nobodyLists(ctx context.Context, t Tour) error {
 		{"the bucket's endpoint", t.Endpoint.AnonymousList},
 	} {
 		lists, err := place.asks(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, r2.ErrLimit):
-			return err
-		case err != nil:
-			v.unknown(fmt.Sprintf("ask %s for a listing: %v", place.name, err))
-		case lists:
+		if err != nil || ctx.Err() != nil {
+			if err := v.unanswered(ctx, fmt.Sprintf("ask %s for a listing", place.name), err); err != nil {
+				return err
+			}
+		} else if lists {
 			open = append(open, place.name)
 		}
 	}
@@ -92,6 +89,19 @@ func (v *Verifier) nobodyLists(ctx context.Context, t Tour) error {
 		return nil
 	}
 	return v.publicly(ctx, "", "anybody can list the bucket: "+strings.Join(open, ", "), ledger.ListedObject{})
+}
+
+// unanswered notes what could not be told; it is an error only if the run must end.
+// Nothing about the public host but the limit and the caller ends it.
+func (v *Verifier) unanswered(ctx context.Context, what string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, r2.ErrLimit):
+		return err
+	}
+	v.unknown(fmt.Sprintf("%s: %v", what, err))
+	return nil
 }
 
 // busy reports whether an answer says nothing but that there is none just now.
@@ -105,14 +115,8 @@ func (v *Verifier) visit(ctx context.Context, t Tour, e *ledger.Entry) error {
 	}
 	wrong, err := v.tour(ctx, t, e)
 	v.stats.read.Add(1)
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, r2.ErrLimit): // nothing else about the public host ends the run
-		return err
-	case err != nil:
-		v.unknown(fmt.Sprintf("visit %s: %v", k, err))
-		return nil
+	if err != nil || ctx.Err() != nil {
+		return v.unanswered(ctx, "visit "+string(k), err)
 	}
 	v.mu.Lock()
 	v.report.Public.Asked++
@@ -160,14 +164,8 @@ func (v *Verifier) tour(ctx context.Context, t Tour, e *ledger.Entry) (wrong str
 // visitPrivate makes sure that a user's archive or import is nobody's to get.
 func (v *Verifier) visitPrivate(ctx context.Context, t Tour, k media.Key) error {
 	a, err := t.Front.Get(ctx, k, "")
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, r2.ErrLimit): // nothing else about the public host ends the run
-		return err
-	case err != nil:
-		v.unknown(fmt.Sprintf("visit %s: %v", k, err))
-		return nil
+	if err != nil || ctx.Err() != nil {
+		return v.unanswered(ctx, "visit "+string(k), err)
 	}
 	_ = a.Body.Close() // its status is all that matters
 	if busy(a.Status) {

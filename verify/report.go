@@ -29,8 +29,7 @@ type Report struct {
 	Gone       int64           // part of extra: deleted on disk since they were moved
 	Strange    int64           // part of extra: nobody here has sent them
 	Switched   bool
-	WholeDisk  bool  // the disk was compared and every folder read
-	Shrunk     int64 // how many objects fewer than in the last whole pass
+	WholeDisk  bool // the disk was compared and every folder read
 
 	Listing bool     // the listing came to a good end
 	Unknown []string // why something could not be told; none on a complete run
@@ -62,6 +61,15 @@ func newReport() Report { return Report{Classes: make(map[Class]Total)} }
 
 // Of returns the count of one verdict.
 func (r *Report) Of(v Verdict) int64 { return r.Counts[v] }
+
+// Total adds up the classes: all that is the same.
+func (r *Report) Total() (sum Total) {
+	for _, t := range r.Classes {
+		sum.Objects += t.Objects
+		sum.Bytes += t.Bytes
+	}
+	return sum
+}
 
 // Differences counts what a person must look at. After the switch objects that
 // nobody here knows are Mastodon's own, and so are those newer than our PUT.

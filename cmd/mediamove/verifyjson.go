@@ -119,7 +119,7 @@ func (r *verifyReport) json() verifyJSON {
 		Unread: of(verify.Unread), Headers: of(verify.BadHeaders), Public: of(verify.BadPublic),
 		Differences: r.remaining(), Complete: r.complete(), Unknown: append([]string{}, r.Unknown...),
 		Listed: r.Listed, Recorded: r.Recorded, Unrecorded: r.Unrecorded, Gone: r.Gone, Lost: r.lost(), Shrunk: r.shrunk, Probed: r.Probes,
-		Switched: r.Switched, WholeDisk: r.WholeDisk, Classes: []verifyClassJSON{}, Causes: []verifyCauseJSON{},
+		Bytes: r.Total().Bytes, Switched: r.Switched, WholeDisk: r.WholeDisk, Classes: []verifyClassJSON{}, Causes: []verifyCauseJSON{},
 		Looks:    looksJSON{lookJSON(r.Headers), lookJSON(r.Public), lookJSON(r.Private)},
 		Repaired: r.repaired, Held: r.held, Refusal: r.refusal, Certificate: r.certificate,
 		Requests: r.requests, ClassA: r.requests.A(), ClassB: r.requests.B(), CostUSD: r.usd, Seconds: r.seconds,
@@ -134,10 +134,7 @@ func (r *verifyReport) json() verifyJSON {
 		}
 		out.Causes = append(out.Causes, cause)
 	}
-	for _, c := range r.classRows() {
-		out.Classes = append(out.Classes, c)
-		out.Bytes += c.Bytes
-	}
+	out.Classes = append(out.Classes, r.classRows()...)
 	if read := r.Read; read.Asked != "" {
 		out.Read = &readJSON{Asked: read.Asked, Objects: read.Objects, Equal: read.Equal, Bytes: read.Bytes, Resumed: read.Resumed}
 		switch read.Asked {

@@ -51,16 +51,16 @@ func (r *verifyReport) lost() int64 {
 
 // othersThen is how many objects of other hosts the run of the last whole listing saw.
 func (x *session) othersThen(ctx context.Context, run int64) (int64, error) {
-	const far = 1000
-	runs, err := x.ledger.Runs(ctx, far)
-	for _, r := range runs {
-		if r.ID == run {
-			counts := make(map[string]int64)
-			_ = json.Unmarshal(r.Counts, &counts) // an older program's are other words
-			return counts[verify.OtherHost.String()], err
+	r, err := x.ledger.Run(ctx, run)
+	if err != nil {
+		if errors.Is(err, ledger.ErrUnknown) {
+			err = nil // there was none
 		}
+		return 0, err
 	}
-	return 0, err
+	counts := make(map[string]int64)
+	_ = json.Unmarshal(r.Counts, &counts) // an older program's are other words
+	return counts[verify.OtherHost.String()], nil
 }
 
 // complete reports whether everything that was asked for was found out.
@@ -183,10 +183,6 @@ func (r *verifyReport) screen() string {
 }
 
 func (r *verifyReport) printVerdicts(b *strings.Builder) {
-	var bytes int64
-	for _, c := range r.classRows() {
-		bytes += c.Bytes
-	}
 	extra := "in the bucket, and nobody here knows it"
 	if r.Switched {
 		extra = "put there by Mastodon since the switch: normal"
@@ -200,7 +196,7 @@ func (r *verifyReport) printVerdicts(b *strings.Builder) {
 		name    string
 		note    string
 	}{
-		{verify.Same, "same", size(bytes)},
+		{verify.Same, "same", size(r.Total().Bytes)},
 		{verify.Missing, "missing", missing},
 		{verify.Differs, "differs", "the bucket holds other bytes"},
 		{verify.Rewritten, "rewritten", "newer than our PUT: by Mastodon, after the switch"},
