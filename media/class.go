@@ -105,10 +105,10 @@ func (k Key) Cached() bool { return strings.HasPrefix(string(k), cacheFolder+"/"
 
 // Private reports whether k is a user's archive or import. Mastodon guards
 // these by ACL or by an unguessable URL; R2 has no ACLs, so they never move.
-func (k Key) Private() bool {
-	c := k.Class()
-	return c == Backups || c == Imports
-}
+func (k Key) Private() bool { return k.Class().Private() }
+
+// Private reports whether c's files are users' archives or imports.
+func (c Class) Private() bool { return c == Backups || c == Imports }
 
 // Reserved reports whether k is mediamove's own, below .mediamove/.
 func (k Key) Reserved() bool { return strings.HasPrefix(string(k), ".mediamove/") }
