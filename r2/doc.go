@@ -6,6 +6,9 @@
 // run (see [Stops]). Nothing is followed to another host, nothing is read from
 // AWS_* variables or ~/.aws, and no error ever holds a credential.
 //
+// A deletion names exactly what it means: single ones by URL, in batches only keys
+// that no XML can change ([Batchable]), and each must be echoed.
+//
 // [Public] and [Bucket.AnonymousList] ask as strangers do, without credentials.
 //
 // New keys are written with If-None-Match: *, so an object that is there is

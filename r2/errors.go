@@ -24,6 +24,12 @@ var (
 	ErrChanged = errors.New("the object has changed")
 	// ErrDenied: 401 or 403; the text says what to fix.
 	ErrDenied = errors.New("access denied")
+	// ErrLocked: a lock rule of the bucket protects the key (R2's 10069), which is
+	// neither overwritten nor deleted.
+	ErrLocked = errors.New("a lock rule of the bucket protects this key")
+	// ErrNoBatch: the server doesn't take this [Bucket.DeleteBatch], or none;
+	// nothing is deleted.
+	ErrNoBatch = errors.New("no deletion in batches")
 	// ErrNoBucket: the bucket doesn't exist at this endpoint.
 	ErrNoBucket = errors.New("no such bucket")
 	// ErrEndpoint: what answers can't be the endpoint that was meant: unknown
@@ -144,6 +150,8 @@ func verb(op costs.Op) string {
 		return "complete upload of"
 	case costs.AbortMultipartUpload:
 		return "abort upload of"
+	case costs.DeleteObject, costs.DeleteObjects:
+		return "delete"
 	default:
 		return op.String()
 	}

@@ -62,14 +62,18 @@ func retryAfter(h http.Header) time.Duration {
 // impliedStatus is the status that an error sent after a 200 would have had.
 func impliedStatus(code string) int {
 	switch code {
-	case "AccessDenied":
+	case "AccessDenied", "ObjectLockedByBucketPolicy":
 		return http.StatusForbidden
+	case "TooManyRequests":
+		return http.StatusTooManyRequests
 	case "NoSuchBucket", "NoSuchUpload", "NoSuchKey":
 		return http.StatusNotFound
 	case "PreconditionFailed":
 		return http.StatusPreconditionFailed
 	case "InvalidPart", "InvalidPartOrder", "EntityTooSmall", "MalformedXML", "InvalidArgument":
 		return http.StatusBadRequest
+	case "NotImplemented":
+		return http.StatusNotImplemented
 	case "SlowDown":
 		return http.StatusServiceUnavailable
 	default:

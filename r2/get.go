@@ -18,8 +18,33 @@ import (
 // error: a cut would look like the end. The Head is what this answer said of
 // the object, so it belongs to the very bytes that follow.
 func (b *Bucket) Get(ctx context.Context, key media.Key) (io.ReadCloser, Head, error) {
-	g := &getting{b: b, ctx: ctx, key: key}
-	if err := b.run(ctx, &job{op: costs.GetObject, key: key, send: g.send, holds: g.hold}); err != nil {
+	return b.get(&getting{b: b, ctx: ctx, key: key})
+}
+
+// GetMatching is [Bucket.Get] of the object with this ETag (unquoted, not ""):
+// [ErrChanged] if another one stands there (412), or none (404: it is
+// [ErrNotFound] too). A server that doesn't look at the condition gets the same
+// answer, from the ETag it sends.
+func (b *Bucket) GetMatching(ctx context.Context, key media.Key, etag string) (io.ReadCloser, Head, error) {
+	changed := &Error{Op: costs.GetObject, Key: key, Err: ErrChanged}
+	if etag == "" {
+		changed.Err = errors.New("no ETag to match")
+		return nil, Head{}, changed
+	}
+	r, h, err := b.get(&getting{b: b, ctx: ctx, key: key, match: etag})
+	if err == nil && h.ETag != etag {
+		_ = r.Close()
+		return nil, Head{}, changed
+	}
+	return r, h, err
+}
+
+func (b *Bucket) get(g *getting) (io.ReadCloser, Head, error) {
+	j := &job{op: costs.GetObject, key: g.key, send: g.send, holds: g.hold}
+	if g.match != "" {
+		j.condition = refusal(g.match)
+	}
+	if err := b.run(g.ctx, j); err != nil {
 		return nil, Head{}, err
 	}
 	return g, g.head, nil
@@ -30,6 +55,7 @@ type getting struct {
 	b     *Bucket
 	ctx   context.Context
 	key   media.Key
+	match string // the ETag that is wanted; "": any
 	head  Head
 	body  io.ReadCloser
 	exact exactly
@@ -38,12 +64,16 @@ type getting struct {
 }
 
 func (g *getting) send(ctx context.Context) (int64, error) {
-	out, err := g.b.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &g.b.name, Key: aws.String(g.b.objectKey(g.key))})
+	in := &s3.GetObjectInput{Bucket: &g.b.name, Key: aws.String(g.b.objectKey(g.key))}
+	if g.match != "" {
+		in.IfMatch = aws.String(`"` + g.match + `"`)
+	}
+	out, err := g.b.api.GetObject(ctx, in)
 	if err != nil {
 		return 0, err
 	}
 	g.body = out.Body
-	g.head, err = headOf(g.key, &s3.HeadObjectOutput{
+	g.head, err = headOf(ctx, g.key, &s3.HeadObjectOutput{
 		ETag: out.ETag, ContentLength: out.ContentLength, LastModified: out.LastModified,
 		ContentType: out.ContentType, CacheControl: out.CacheControl,
 		Metadata: out.Metadata, ResultMetadata: out.ResultMetadata,

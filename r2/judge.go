@@ -197,7 +197,7 @@ func (b *Bucket) denied(j *job, q *fault, e *Error) {
 	case "NotEntitled":
 		e.Message = "R2 is not enabled for this account"
 	case "ObjectLockedByBucketPolicy":
-		e.Err, e.Message = nil, "a lock rule of the bucket protects this key"
+		e.Err, e.Message = ErrLocked, ""
 	case "AccessDenied":
 		e.Message = b.lacks(j.op)
 	default:
@@ -212,7 +212,7 @@ func (b *Bucket) denied(j *job, q *fault, e *Error) {
 
 func (b *Bucket) lacks(op costs.Op) string {
 	right := "Object Read"
-	if op.Class() == costs.ClassA && op != costs.ListObjects || op == costs.AbortMultipartUpload {
+	if op.Class() != costs.ClassB && op != costs.ListObjects {
 		right = "Object Read & Write"
 	}
 	return fmt.Sprintf("token lacks %s on bucket %s", right, b.name)

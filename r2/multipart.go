@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/s3/manager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"example.org/mediamove/costs"
 )
@@ -98,9 +100,9 @@ func (a *uploadAPI) PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.O
 
 // CreateMultipartUpload starts the upload and has its id stored.
 func (a *uploadAPI) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, _ ...func(*s3.Options)) (out *s3.CreateMultipartUploadOutput, err error) {
-	a.describe(in)
+	described := a.describe(in)
 	err = a.b.run(ctx, &job{op: costs.CreateMultipartUpload, key: a.l.Key, before: a.l.Before, send: func(ctx context.Context) (int64, error) {
-		out, err = a.b.api.CreateMultipartUpload(ctx, in)
+		out, err = a.b.api.CreateMultipartUpload(ctx, in, described)
 		if err == nil && aws.ToString(out.UploadId) == "" {
 			err = oddAnswer("no upload id")
 		}
@@ -117,16 +119,25 @@ func (a *uploadAPI) CreateMultipartUpload(ctx context.Context, in *s3.CreateMult
 	return out, nil
 }
 
-// describe sets what a single PUT would have sent as headers.
-func (a *uploadAPI) describe(in *s3.CreateMultipartUploadInput) {
+// describe sets what a single PUT would have sent as headers. An object that is put
+// back may have some that the input has no field for: they go past it.
+func (a *uploadAPI) describe(in *s3.CreateMultipartUploadInput) func(*s3.Options) {
 	h := a.b.headers(&a.l.Upload, hexString(a.l.SHA256[:]))
+	in.ACL = types.ObjectCannedACL(h.Get("X-Amz-Acl"))
+	if a.l.Header != nil {
+		return func(o *s3.Options) {
+			for name, values := range restored(a.l.Header) {
+				o.APIOptions = append(o.APIOptions, smithyhttp.SetHeaderValue(name, strings.Join(values, ",")))
+			}
+		}
+	}
 	in.ContentType = aws.String(h.Get("Content-Type"))
 	in.CacheControl = aws.String(h.Get("Cache-Control"))
-	in.ACL = types.ObjectCannedACL(h.Get("X-Amz-Acl"))
 	in.Metadata = map[string]string{metaSHA256: h.Get("X-Amz-Meta-Sha256")}
 	if t := h.Get("X-Amz-Meta-Mtime"); t != "" {
 		in.Metadata[metaTime] = t
 	}
+	return func(*s3.Options) {}
 }
 
 // UploadPart sends one part with its MD5, which must come back as its ETag.

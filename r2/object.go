@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -29,6 +30,11 @@ type Head struct {
 	ContentType, CacheControl string
 	SHA256                    [32]byte  // from our own metadata; zero if there is none
 	Date                      time.Time // the server's clock
+
+	// Header is all that is stored beside the bytes, as it came: Content-Type,
+	// Cache-Control, Content-Encoding, Content-Disposition, Content-Language, Expires,
+	// X-Amz-Meta-* and X-Amz-Storage-Class. See [Upload].
+	Header http.Header
 }
 
 // metaSHA256 and metaTime are our user metadata (x-amz-meta-…).
@@ -59,7 +65,7 @@ func (b *Bucket) head(ctx context.Context, key media.Key) (h Head, err error) {
 		if err != nil {
 			return 0, err
 		}
-		h, err = headOf(key, out)
+		h, err = headOf(ctx, key, out)
 		return 0, err
 	}})
 	return h, err
@@ -77,7 +83,8 @@ func (b *Bucket) confirmAbsent(ctx context.Context, key media.Key) error {
 	}})
 }
 
-func headOf(key media.Key, out *s3.HeadObjectOutput) (Head, error) {
+// headOf makes a Head of the answer that ctx's attempt has got.
+func headOf(ctx context.Context, key media.Key, out *s3.HeadObjectOutput) (Head, error) {
 	etag := unquote(aws.ToString(out.ETag))
 	switch {
 	case etag == "":
@@ -91,6 +98,7 @@ func headOf(key media.Key, out *s3.HeadObjectOutput) (Head, error) {
 		Object:       Object{Key: key, Size: *out.ContentLength, ETag: etag, LastModified: *out.LastModified},
 		ContentType:  aws.ToString(out.ContentType),
 		CacheControl: aws.ToString(out.CacheControl),
+		Header:       storedHeader(exchangeOf(ctx).header),
 	}
 	if sum, err := hex.DecodeString(out.Metadata[metaSHA256]); err == nil && len(sum) == len(h.SHA256) {
 		copy(h.SHA256[:], sum)

@@ -28,6 +28,11 @@ type Upload struct {
 	Body        io.ReaderAt // not read after Put returns
 	IfMatch     string      // unquoted ETag of the object to replace; "" creates (If-None-Match: *)
 
+	// Header, if not nil, is stored instead of ContentType, our Cache-Control and our
+	// metadata, so that an object is put back as it was: the [Head]'s. Names that
+	// aren't in one are not sent.
+	Header http.Header
+
 	// Before, if set, is asked right before every request that would make the
 	// object or a part of it: its error ends the upload and nothing more is sent. A
 	// request may have waited for hours; what was public then may be hidden now.

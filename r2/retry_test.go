@@ -60,7 +60,7 @@ func TestVerdicts(t *testing.T) {
 		{400, "InvalidArgument", 1, errAny, false},
 		{400, "BadDigest", 1, ErrBadDigest, false},
 		{400, "XAmzContentSHA256Mismatch", 1, ErrBadDigest, false},
-		{403, "ObjectLockedByBucketPolicy", 1, errAny, false},
+		{403, "ObjectLockedByBucketPolicy", 1, ErrLocked, false},
 
 		{401, "Unauthorized", 1, ErrDenied, true},
 		{403, "AccessDenied", 1, ErrDenied, true},

@@ -15,8 +15,9 @@ import (
 // An exchange is what one attempt came to, as seen below the SDK.
 type exchange struct {
 	op     costs.Op
-	tried  bool   // it reached the network, or may have
-	status int    // 0: no answer
+	tried  bool // it reached the network, or may have
+	status int  // 0: no answer
+	header http.Header
 	fault  *fault // the answer is a refusal
 	cut    error  // why the answer's body couldn't be read
 }
@@ -70,7 +71,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	wd.toUs(minProgress)
 	w.met.Store(true)
 	w.clock.note(resp.Header)
-	x.status = resp.StatusCode
+	x.status, x.header = resp.StatusCode, resp.Header
 	resp.Body = &incoming{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, w: wd, x: x}
 	if resp.StatusCode >= 300 {
 		x.fault = readFault(resp)

@@ -20,7 +20,7 @@ type xmlReader struct {
 
 func (x *xmlReader) fail(what string) {
 	if x.err == nil {
-		x.err = oddAnswer("page holds %s", what)
+		x.err = oddAnswer("the answer holds %s", what)
 	}
 	x.rest = nil
 }
