@@ -36,6 +36,7 @@ DB_PORT=5432
 DB_NAME=mastodon_production
 DB_USER=mastodon
 DB_PASS=` + canary + `
+DB_SSLMODE=verify-full
 CLOUDFLARE_API_TOKEN=` + canary + `
 CLOUDFLARE_ACCOUNT_ID=0123
 OTP_SECRET=whatever
@@ -57,7 +58,7 @@ func TestResolveReadsEverySetting(t *testing.T) {
 		S3Enabled: true, Bucket: "media", Endpoint: "https://abc.r2.cloudflarestorage.com", Region: "auto", Protocol: "https",
 		KeyPrefix: "social", Permission: new(""), AliasHost: "files.example.com", AccessKeyID: "id", SecretAccessKey: canary,
 		LocalDomain: "example.com", RootPath: "/srv/system", DatabaseURL: "postgresql://u:" + canary + "@db/m",
-		DBHost: "/run/postgresql", DBPort: "5432", DBName: "mastodon_production", DBUser: "mastodon", DBPass: canary,
+		DBHost: "/run/postgresql", DBPort: "5432", DBName: "mastodon_production", DBUser: "mastodon", DBPass: canary, DBSSLMode: "verify-full",
 		CloudflareToken: canary, CloudflareAccount: "0123",
 	}
 	file := envFile(t, r2env)

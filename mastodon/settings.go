@@ -2,9 +2,10 @@
 // Mastodon itself uses (config/initializers/paperclip.rb, 1_hosts.rb and
 // config/database.yml of Mastodon 3.5 to 4.6), read from flags, the
 // environment, .env.production and systemd credentials. Cloudflare's two names
-// stand beside them, as Cloudflare's own tools have them.
+// stand beside them, as Cloudflare's own tools have them. And its [Database]: which
+// rows own files, as db/schema.rb of those versions has them.
 //
-// Nothing here writes to an instance's files.
+// Nothing here writes to an instance's files or database.
 package mastodon
 
 // Settings are what mediamove has to know of an instance. The zero value of
@@ -31,12 +32,13 @@ type Settings struct {
 	WebDomain   string // WEB_DOMAIN: where its pages are, if that is another host
 	RootPath    string // PAPERCLIP_ROOT_PATH: the media root, as it was given
 
-	DatabaseURL Secret // DATABASE_URL: wins over the five below; holds a password
+	DatabaseURL Secret // DATABASE_URL: wins over the six below; holds a password
 	DBHost      string // DB_HOST: a name, or a folder with a socket
 	DBPort      string // DB_PORT
 	DBName      string // DB_NAME
 	DBUser      string // DB_USER
 	DBPass      Secret // DB_PASS
+	DBSSLMode   string // DB_SSLMODE, as libpq's sslmode (since 4.2)
 
 	// CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID: for the account's own
 	// analytics, not for the bucket.
@@ -115,6 +117,7 @@ func (s *Settings) bindings() []binding {
 		{"DB_NAME", plain, into(&s.DBName)},
 		{"DB_USER", plain, into(&s.DBUser)},
 		{"DB_PASS", secret, into(&s.DBPass)},
+		{"DB_SSLMODE", plain, into(&s.DBSSLMode)},
 		{"CLOUDFLARE_API_TOKEN", secret, into(&s.CloudflareToken)},
 		{"CLOUDFLARE_ACCOUNT_ID", credential, into(&s.CloudflareAccount)},
 	}
