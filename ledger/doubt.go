@@ -22,7 +22,7 @@ const (
 	Missing       Verdict = "missing"         // recorded, and not in the bucket
 	Differs       Verdict = "differs"         // in the bucket with another size, ETag or content than recorded
 	Rewritten     Verdict = "rewritten"       // written anew after our PUT, by Mastodon
-	Withdrawn     Verdict = "withdrawn"       // hidden on disk since it was moved, and not in the bucket any more: as it should be
+	Withdrawn     Verdict = "withdrawn"       // hidden on disk since it was moved, or removed by a cleanup run, and not in the bucket any more: as it should be
 	HiddenOnDisk  Verdict = "exposed"         // hidden on disk, and in the bucket
 	ChangedOnDisk Verdict = "changed_on_disk" // the file is not the one that was moved
 	Extra         Verdict = "extra"           // in the bucket, and neither recorded nor on disk

@@ -21,7 +21,12 @@
 //	usage     requests by run, day (UTC) and operation
 //	upload    multipart uploads that were begun and not ended
 //	listed    what the bucket held when the ledger joined it; empty otherwise
-//	meta      whose ledger it is, the last whole walk, how it was closed
+//	suspect   objects that no row of Mastodon's owned when a scan last looked
+//	scan      one row per whole scan
+//	control   keys that a scan saw owned, to try later ones on
+//	removal   the journal: what was to be removed, and what came of it; never dropped
+//	plan      saved plans that were applied
+//	meta      whose ledger it is, the last whole walk, the cleaning counter, how it was closed
 //
 // A [Scratch] is a file of its own beside them, without a name.
 //

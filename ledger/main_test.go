@@ -32,6 +32,7 @@ var children = map[string]func() error{
 	"scratch full": fillScratch,
 	"ro":           openReadOnlyFolder,
 	"aside":        setAsideUntilKilled,
+	"intend":       intendUntilKilled,
 }
 
 func TestMain(m *testing.M) {

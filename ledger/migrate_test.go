@@ -51,7 +51,7 @@ func TestSchema(t *testing.T) {
 // they are when later versions come.
 func TestOldVersions(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"version1", "version3"} {
+	for _, name := range []string{"version1", "version3", "version4"} {
 		text, err := os.ReadFile("testdata/" + name + ".sql")
 		must(t, err)
 		dir := plant(t, string(text))
@@ -161,6 +161,32 @@ func dumpVerify(t *testing.T, out *bytes.Buffer, l *Ledger) {
 	rotation, err2 := l.Rotation(ctx, "30")
 	must(t, errors.Join(err1, err2))
 	fmt.Fprintf(out, "proofs %+v\nrotation %+v\n", proofs, rotation)
+	dumpCleanup(t, out, l)
+}
+
+// dumpCleanup writes what cleaning has left, if there was any.
+func dumpCleanup(t *testing.T, out *bytes.Buffer, l *Ledger) {
+	t.Helper()
+	ctx := t.Context()
+	scan, err := l.LastScan(ctx)
+	if errors.Is(err, ErrUnknown) {
+		return
+	}
+	must(t, err)
+	run, keys, err1 := l.Control(ctx, scan.At)
+	cleaning, err2 := l.Cleaning(ctx)
+	must(t, errors.Join(err1, err2))
+	fmt.Fprintf(out, "scan %+v\ncontrol %d %+q\ncleaning %+v\n", scan, run, keys, cleaning)
+	for _, s := range all(t, l.Suspects(ctx, SuspectQuery{})) {
+		fmt.Fprintf(out, "suspect %+q\n", fmt.Sprintf("%+v", s))
+	}
+	for _, r := range all(t, l.Removals(ctx, RemovalQuery{})) {
+		by, err := l.RemovedBy(ctx, r.Key)
+		if !errors.Is(err, ErrUnknown) {
+			must(t, err)
+		}
+		fmt.Fprintf(out, "removal %+q removed by %d\n", fmt.Sprintf("%+v", r), by)
+	}
 }
 
 // nextVersion is this program's migrations and one more.
@@ -206,7 +232,7 @@ func TestMigrate(t *testing.T) {
 	_, err = OpenReader(t.Context(), dir)
 	wantIs(t, err, ErrNewer)
 
-	info, err := os.Stat(filepath.Join(dir, "ledger.db.before-v4"))
+	info, err := os.Stat(filepath.Join(dir, "ledger.db.before-v5"))
 	must(t, err)
 	equal(t, info.Mode().Perm(), os.FileMode(0o600))
 	equal(t, rows(t, mustOpen(t, restore(t, dir))), 300)
@@ -230,8 +256,8 @@ func TestMigrationsAreNumbered(t *testing.T) {
 	dir := t.TempDir()
 	mustClose(t, mustOpen(t, dir))
 	from := nextVersion(t, "")
-	from["0005_later.sql"] = from["0004_next.sql"]
-	delete(from, "0004_next.sql")
+	from["0006_later.sql"] = from["0005_next.sql"]
+	delete(from, "0005_next.sql")
 	if err := migrateWith(t, dir, from); err == nil || !strings.Contains(err.Error(), "out of order") {
 		t.Errorf("got %v", err)
 	}
@@ -248,7 +274,7 @@ func TestOlderReader(t *testing.T) {
 
 func TestNewerIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, version := range []int{4, 99} {
+	for _, version := range []int{5, 99} {
 		dir := plant(t, fmt.Sprintf("PRAGMA user_version = %d; CREATE TABLE object (x)", version))
 		before, err := os.ReadFile(filepath.Join(dir, "ledger.db"))
 		must(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 
@@ -30,23 +31,66 @@ type pages[T any] struct {
 const pageRows = 500
 
 func (p pages[T]) read(ctx context.Context, db rowsQueryer) iter.Seq2[T, error] {
+	return keyset(func(last *T) ([]T, error) {
+		from, query := p.from, p.query
+		if last == nil {
+			query = strings.Replace(query, "key > ?", "key >= ?", 1) // a finding about the root has the key ""
+		} else {
+			from = p.key(*last)
+		}
+		return collect(ctx, db, query, p.scan, append([]any{[]byte(from), pageRows}, p.args...))
+	})
+}
+
+// keyset yields what page returns of up to pageRows rows after the last one,
+// page by page; the first page is after nil.
+func keyset[T any](page func(last *T) ([]T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		last, query := []byte(p.from), strings.Replace(p.query, "key > ?", "key >= ?", 1) // a finding about the root has the key ""
+		var last *T
 		for {
-			page, err := collect(ctx, db, query, p.scan, append([]any{last, pageRows}, p.args...))
+			rows, err := page(last)
 			if err != nil {
 				yield(*new(T), failed("read ledger", err))
 				return
 			}
-			for _, v := range page {
+			for _, v := range rows {
 				if !yield(v, nil) {
 					return
 				}
 			}
-			if len(page) < pageRows {
+			if len(rows) < pageRows {
 				return
 			}
-			last, query = []byte(p.key(page[len(page)-1])), p.query
+			last = &rows[len(rows)-1]
+		}
+	}
+}
+
+// A where is the rest of a query's conditions, with their parameters. Only what
+// is asked for is in it, so that SQLite sees which index serves.
+type where struct {
+	used int // parameters before these
+	sql  string
+	args []any
+}
+
+// and adds a condition with one parameter.
+func (w *where) and(condition string, arg any) {
+	w.args = append(w.args, arg)
+	w.sql += " AND " + strings.Replace(condition, "?", fmt.Sprintf("?%d", w.used+len(w.args)), 1)
+}
+
+// prefixed is the condition that key begins with prefix.
+func (w *where) prefixed(prefix string) {
+	if prefix == "" {
+		return
+	}
+	w.and("key >= ?", []byte(prefix))
+	for end := []byte(prefix); len(end) > 0; end = end[:len(end)-1] {
+		if last := &end[len(end)-1]; *last < 0xff { // what is after 0xff is one byte shorter
+			*last++
+			w.and("key < ?", end)
+			return
 		}
 	}
 }

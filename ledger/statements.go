@@ -19,6 +19,10 @@ func (s *session) prepare(ctx context.Context) error {
 		&s.prove:  "INSERT INTO evidence (" + evidenceColumns + ") VALUES (?,?,?,?,?,?,?)",
 		&s.extend: extendDoubt,
 		&s.doubt:  insertDoubt,
+
+		&s.suspect: upsertSuspect,
+		&s.intend:  insertIntent,
+		&s.outcome: endRemoval,
 	} {
 		stmt, err := s.conn.PrepareContext(ctx, query) //nolint:sqlclosecheck // session.Close does
 		if err == nil {

@@ -28,18 +28,23 @@ func Look(ctx context.Context, b Reader, l Ledger, o Options) (Sight, error) {
 	if err != nil {
 		return Sight{}, err
 	}
-	err = c.read(ctx)
-	switch {
-	case errors.Is(err, r2.ErrNotFound):
-		err = c.absent(ctx)
-	case err == nil:
-		err = c.standing(ctx)
-	}
-	if err != nil {
+	if err := c.see(ctx); err != nil {
 		return Sight{}, err
 	}
 	switched, err := c.noticeSwitch(ctx)
 	return Sight{c.mark, Claim{c.mark.BucketID, c.id.Joining, switched}}, err
+}
+
+// see reads the mark and holds it against this instance and this ledger.
+func (c *claimer) see(ctx context.Context) error {
+	err := c.read(ctx)
+	switch {
+	case errors.Is(err, r2.ErrNotFound):
+		return c.absent(ctx)
+	case err != nil:
+		return err
+	}
+	return c.standing(ctx)
 }
 
 // absent tells a bucket that never had a mark from one that lost it.

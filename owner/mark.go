@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -22,10 +23,22 @@ type Mark struct {
 	Ledgers    []string   // ids of the ledgers that may write here
 	CreatedAt  time.Time  // by the clock of the host that wrote it
 	SwitchedAt *time.Time // when a run first saw that Mastodon writes to the bucket
+	Binding    *Binding   // who may clean, and by which database; nil: never bound, nobody may
 
-	// rest keeps the fields of later versions, so that a rewrite by this one
-	// loses nothing.
-	rest map[string]json.RawMessage
+	// rest and tied keep the fields of later versions, of the mark and of its
+	// binding, so that a rewrite by this one loses nothing.
+	rest, tied map[string]json.RawMessage
+}
+
+// A Binding ties the bucket to one database, and to the one host and ledger that may
+// remove anything. All of it are hashes and random numbers.
+type Binding struct {
+	Database string    `json:"hash"`     // of the database's identity, hex
+	Host     string    `json:"host"`     // [HostHash]
+	Ledger   string    `json:"ledger"`   // [LedgerHash]
+	Count    int64     `json:"count"`    // cleaning runs so far, and times it was bound
+	Token    string    `json:"token"`    // random; tells two raises to the same count apart
+	BoundAt  time.Time `json:"bound_at"` // by the clock of the host that did it
 }
 
 type markJSON struct {
@@ -35,6 +48,7 @@ type markJSON struct {
 	Ledgers    []string   `json:"ledgers"`
 	CreatedAt  time.Time  `json:"created_at"`
 	SwitchedAt *time.Time `json:"switched_at"`
+	Binding    *Binding   `json:"database"`
 }
 
 var errNotAMark = errors.New("not a mediamove owner mark")
@@ -42,12 +56,13 @@ var errNotAMark = errors.New("not a mediamove owner mark")
 // ParseMark reads what [Mark.Encode] wrote. It refuses a mark of another
 // schema rather than guess what a later version meant.
 func ParseMark(data []byte) (Mark, error) {
-	var rest map[string]json.RawMessage
+	var rest, tied map[string]json.RawMessage
 	var m markJSON
-	if err := json.Unmarshal(data, &rest); err != nil {
-		return Mark{}, fmt.Errorf("%w: %w", errNotAMark, err)
+	err := errors.Join(json.Unmarshal(data, &rest), json.Unmarshal(data, &m))
+	if err == nil && m.Binding != nil {
+		err = json.Unmarshal(rest["database"], &tied)
 	}
-	if err := json.Unmarshal(data, &m); err != nil {
+	if err != nil {
 		return Mark{}, fmt.Errorf("%w: %w", errNotAMark, err)
 	}
 	if m.Schema != schema {
@@ -56,10 +71,21 @@ func ParseMark(data []byte) (Mark, error) {
 	if m.BucketID == "" || m.Domain == "" {
 		return Mark{}, fmt.Errorf("%w: bucket_id or domain is empty", errNotAMark)
 	}
-	for _, known := range []string{"schema", "bucket_id", "domain", "ledgers", "created_at", "switched_at"} {
-		delete(rest, known)
+	forget(rest, "schema", "bucket_id", "domain", "ledgers", "created_at", "switched_at", "database")
+	forget(tied, "hash", "host", "ledger", "count", "token", "bound_at")
+	return Mark{m.BucketID, m.Domain, m.Ledgers, m.CreatedAt, m.SwitchedAt, m.Binding, rest, tied}, nil
+}
+
+func forget(fields map[string]json.RawMessage, known ...string) {
+	maps.DeleteFunc(fields, func(k string, _ json.RawMessage) bool { return slices.Contains(known, k) })
+}
+
+// with puts the fields of a later version beside ours.
+func with(rest map[string]json.RawMessage, ours map[string]any) map[string]any {
+	for k, v := range rest {
+		ours[k] = v
 	}
-	return Mark{m.BucketID, m.Domain, m.Ledgers, m.CreatedAt, m.SwitchedAt, rest}, nil
+	return ours
 }
 
 // Encode prints the mark as indented JSON, unknown fields included.
@@ -71,9 +97,13 @@ func (m Mark) Encode() ([]byte, error) {
 	if m.SwitchedAt != nil {
 		out["switched_at"] = m.SwitchedAt
 	}
-	for k, v := range m.rest {
-		out[k] = v
+	if b := m.Binding; b != nil {
+		out["database"] = with(m.tied, map[string]any{
+			"hash": b.Database, "host": b.Host, "ledger": b.Ledger,
+			"count": b.Count, "token": b.Token, "bound_at": b.BoundAt,
+		})
 	}
+	out = with(m.rest, out)
 	data, err := json.MarshalIndent(out, "", "  ")
 	return append(data, '\n'), err
 }

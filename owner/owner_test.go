@@ -319,13 +319,20 @@ func TestSwitchSticks(t *testing.T) {
 // A rewrite by this version loses nothing that a later one wrote.
 func TestMarkKeepsUnknownFields(t *testing.T) {
 	t.Parallel()
-	m, err := owner.ParseMark([]byte(`{"schema":"mediamove.owner/1","bucket_id":"b","domain":"d","ledgers":["l"],"created_at":"2026-11-22T00:00:00Z","database":"x","cleaner":{"host":"h"}}`))
+	m, err := owner.ParseMark([]byte(`{"schema":"mediamove.owner/1","bucket_id":"b","domain":"d","ledgers":["l"],"created_at":"2026-11-22T00:00:00Z","region":"x","cleaner":{"host":"h"},
+		"database":{"hash":"d","host":"h","ledger":"l","count":7,"token":"t","bound_at":"2026-11-23T00:00:00Z","pool":"p"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
+	want := owner.Binding{Database: "d", Host: "h", Ledger: "l", Count: 7, Token: "t", BoundAt: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)}
+	if m.Binding == nil || *m.Binding != want {
+		t.Errorf("binding %+v", m.Binding)
+	}
 	data, err := m.Encode()
-	if err != nil || !strings.Contains(string(data), `"database": "x"`) || !strings.Contains(string(data), `"host": "h"`) {
-		t.Errorf("%s %v", data, err)
+	for _, field := range []string{`"region": "x"`, `"cleaner": {`, `"pool": "p"`, `"token": "t"`, `"count": 7`} {
+		if err != nil || strings.Count(string(data), field) != 1 {
+			t.Errorf("%s in %s %v", field, data, err)
+		}
 	}
 }
 
@@ -336,12 +343,15 @@ func TestMarkRoundTrip(t *testing.T) {
 			BucketID: rapid.StringN(1, 20, -1).Draw(t, "id"), Domain: rapid.StringN(1, 20, -1).Draw(t, "domain"),
 			Ledgers: rapid.SliceOf(rapid.String()).Draw(t, "ledgers"),
 		}
+		if rapid.Bool().Draw(t, "bound") {
+			m.Binding = &owner.Binding{Database: "d", Host: "h", Ledger: "l", Count: rapid.Int64().Draw(t, "count"), Token: rapid.String().Draw(t, "token")}
+		}
 		data, err := m.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := owner.ParseMark(data)
-		if err != nil || got.BucketID != m.BucketID || got.Domain != m.Domain || len(got.Ledgers) != len(m.Ledgers) {
+		if err != nil || got.BucketID != m.BucketID || got.Domain != m.Domain || len(got.Ledgers) != len(m.Ledgers) || (got.Binding == nil) != (m.Binding == nil) || m.Binding != nil && *got.Binding != *m.Binding {
 			t.Fatalf("%+v → %+v, %v", m, got, err)
 		}
 	})
@@ -350,6 +360,7 @@ func TestMarkRoundTrip(t *testing.T) {
 func FuzzParseMark(f *testing.F) {
 	f.Add(mark("a.example", "me"))
 	f.Add([]byte(`{"schema":"mediamove.owner/1","ledgers":null}`))
+	f.Add([]byte(`{"schema":"mediamove.owner/1","bucket_id":"b","domain":"d","database":{"hash":"x","count":1,"more":[]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := owner.ParseMark(data)
 		if err != nil {

@@ -14,7 +14,7 @@ type Files struct {
 	Changed  int64 `json:"changed"`   // differs from what was moved; object left alone
 	Vanished int64 `json:"vanished"`  // gone before it could be read
 	Conflict int64 `json:"conflict"`  // the bucket holds other bytes under this key
-	Left     int64 `json:"left"`      // after the switch: not sent
+	Left     int64 `json:"left"`      // not sent: after the switch, or removed by a cleanup run
 	Failed   int64 `json:"failed"`
 	Pending  int64 `json:"pending"` // not decided: a limit or an interruption
 }
@@ -23,6 +23,7 @@ type Files struct {
 type Counts struct {
 	Files
 	Exposed    int64 // part of HeldBack: was moved before it was hidden
+	Removed    int64 // part of Left: a cleanup run removed the object
 	Untyped    int64 // part of those sent: as application/octet-stream
 	Outside    int64 // files and folders not below a known class; not part of Seen
 	Unreadable int64 // folders or entries that could not be read
@@ -49,12 +50,12 @@ type Stats struct {
 }
 
 type counters struct {
-	seen, outside, exposed, untyped, unreadable, links, special atomic.Int64
-	kinds                                                       [numKinds]atomic.Int64
-	bytesMoved, bytesSaved                                      atomic.Int64
-	toSend, toSendBytes, done, doneBytes                        atomic.Int64
-	walkDone                                                    atomic.Bool
-	readErrors                                                  atomic.Int64
+	seen, outside, exposed, removed, untyped, unreadable, links, special atomic.Int64
+	kinds                                                                [numKinds]atomic.Int64
+	bytesMoved, bytesSaved                                               atomic.Int64
+	toSend, toSendBytes, done, doneBytes                                 atomic.Int64
+	walkDone                                                             atomic.Bool
+	readErrors                                                           atomic.Int64
 }
 
 // Stats may be called at any time.
@@ -66,7 +67,7 @@ func (c *counters) Stats() Stats {
 			HeldBack: k(heldBack), Changed: k(changed), Vanished: k(vanished), Conflict: k(conflict),
 			Left: k(left), Failed: k(failed),
 		},
-		Outside: c.outside.Load(), Exposed: c.exposed.Load(), Untyped: c.untyped.Load(),
+		Outside: c.outside.Load(), Exposed: c.exposed.Load(), Removed: c.removed.Load(), Untyped: c.untyped.Load(),
 		Unreadable: c.unreadable.Load(), Links: c.links.Load(), Special: c.special.Load(),
 		BytesMoved: c.bytesMoved.Load(), BytesSaved: c.bytesSaved.Load(),
 	}

@@ -1,6 +1,7 @@
 package uploader
 
 import (
+	"fmt"
 	"time"
 
 	"example.org/mediamove/ledger"
@@ -38,7 +39,7 @@ const (
 	present                // known and unchanged
 	hold                   // must not be public
 	expose                 // must not be public, but was moved earlier
-	leave                  // after the switch: history, unless a row names it
+	leave                  // removed by a cleanup run; or after the switch: history, unless a row names it
 	adopt                  // after the switch, while joining: adopted if it is there, else left
 )
 
@@ -53,6 +54,8 @@ func (p Policy) decide(c ledger.Candidate, joining bool) verdict {
 		return expose
 	case f.Hidden():
 		return hold
+	case c.State == ledger.Removed: // nobody owns it: only undo puts it back
+		return leave
 	case c.State == ledger.Same:
 		return present
 	case c.State == ledger.Touched:
@@ -71,7 +74,13 @@ func (p Policy) decide(c ledger.Candidate, joining bool) verdict {
 
 // public reports whether an object of this key is in the bucket, as far as is known.
 func public(c ledger.Candidate) bool {
-	return c.State != ledger.New && (c.State != ledger.Lost || c.Seen != "")
+	switch c.State {
+	case ledger.New, ledger.Removed:
+		return false
+	case ledger.Lost:
+		return c.Seen != ""
+	}
+	return true
 }
 
 // newSince reports whether a file appeared after this ledger had seen everything.
@@ -85,13 +94,19 @@ func (p Policy) fresh(mtime, now time.Time) bool {
 	return mtime.After(now.Add(-p.FreshFor))
 }
 
-// whyLeft says in words why a file stays on disk after the switch.
-func (p Policy) whyLeft(s ledger.State) string {
-	if s == ledger.Lost {
-		return "after the switch: missing, or deleted by Mastodon"
+// leftOnDisk says in words why a file is not sent.
+func (p Policy) leftOnDisk(c ledger.Candidate) outcome {
+	o := outcome{kind: left, file: c.File}
+	switch {
+	case c.State == ledger.Removed:
+		o.removed, o.cause = true, fmt.Sprintf("removed by cleanup run %d", c.RemovedBy)
+		o.detail = fmt.Sprintf("mediamove undo %d puts back what it removed", c.RemovedBy)
+	case c.State == ledger.Lost:
+		o.cause = "after the switch: missing, or deleted by Mastodon"
+	case p.LastWalk.IsZero():
+		o.cause = "after the switch, and no whole walk before it"
+	default:
+		o.cause = "after the switch: older than the last whole walk of " + p.LastWalk.UTC().Format(time.RFC3339)
 	}
-	if p.LastWalk.IsZero() {
-		return "after the switch, and no whole walk before it"
-	}
-	return "after the switch: older than the last whole walk of " + p.LastWalk.UTC().Format(time.RFC3339)
+	return o
 }

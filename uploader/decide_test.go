@@ -54,6 +54,11 @@ func TestDecide(t *testing.T) {
 		{name: "missing after the switch", switched: true, mtime: older, state: ledger.Lost, want: leave},
 		{name: "missing after the switch, however new the file", switched: true, mtime: newer, state: ledger.Lost, want: leave},
 		{name: "different after the switch", switched: true, mtime: newer, state: ledger.Lost, seen: "etag", want: leave},
+		{name: "removed", state: ledger.Removed, mtime: newer, want: leave},
+		{name: "removed, however new the file, after the switch", switched: true, mtime: newer, state: ledger.Removed, want: leave},
+		{name: "removed, joining after the switch", switched: true, joining: true, mtime: newer, state: ledger.Removed, want: leave},
+		{name: "removed, hidden on disk", mode: 0o600, state: ledger.Removed, want: hold},
+		{name: "removed, private", key: private, state: ledger.Removed, want: hold},
 		{name: "missing after the switch, joining", switched: true, joining: true, mtime: newer, state: ledger.Lost, want: leave},
 	}
 	for _, tt := range tests {

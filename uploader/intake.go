@@ -145,7 +145,7 @@ func (u *Uploader) decided(ctx context.Context, c ledger.Candidate) error {
 	case expose:
 		return u.record(ctx, *u.exposedFile(f))
 	case leave:
-		return u.record(ctx, outcome{kind: left, file: f, cause: u.Policy.whyLeft(c.State)})
+		return u.record(ctx, u.Policy.leftOnDisk(c))
 	}
 	if c.State != ledger.Touched && u.Gone[f.Key] {
 		return u.record(ctx, outcome{kind: conflict, file: f, cause: causeGone, detail: "an earlier run found it deleted by somebody else; not sent again"})

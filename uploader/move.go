@@ -130,13 +130,14 @@ func (u *Uploader) place(ctx context.Context, c *content, it item) (*outcome, er
 // again decides anew on what the open file says: its mode and its mtime may be
 // others than those the walk saw. nil lets it go on.
 func (u *Uploader) again(now media.File, it item) *outcome {
-	switch u.Policy.decide(it.candidate(now), u.Listing != nil) {
+	c := it.candidate(now)
+	switch u.Policy.decide(c, u.Listing != nil) {
 	case hold:
 		return &outcome{kind: heldBack, file: now, cause: whyHeld(now)}
 	case expose:
 		return u.exposedFile(now)
 	case leave:
-		return &outcome{kind: left, file: now, cause: u.Policy.whyLeft(it.state)}
+		return new(u.Policy.leftOnDisk(c))
 	}
 	return nil
 }

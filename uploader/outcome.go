@@ -42,6 +42,8 @@ type outcome struct {
 	entry  *ledger.Entry // the proof, for moved, replaced, adopted and renewed ones
 	cause  string        // a short group name, for all others
 	detail string
+
+	removed bool // of a left one: a cleanup run removed its object
 }
 
 // findingKind names the list a file is noted in; "" for good ends.
@@ -77,6 +79,9 @@ func (u *Uploader) record(ctx context.Context, o outcome) error {
 		if o.entry.Untyped && o.kind != known {
 			u.untyped.Add(1)
 		}
+	}
+	if o.removed {
+		u.removed.Add(1)
 	}
 	if k := o.findingKind(); k != "" {
 		f := ledger.Finding{Key: o.file.Key, Kind: k, Cause: o.cause, Detail: o.detail, Size: o.file.Size, Run: u.Policy.Run, At: time.Now()}

@@ -102,6 +102,9 @@ func (p *planner) decided(ctx context.Context, c ledger.Candidate) error {
 		return p.held(ctx, c.File, v == expose)
 	case leave:
 		p.Left++
+		if c.State == ledger.Removed {
+			p.Removed++
+		}
 	case recheck:
 		return p.recheck(c)
 	default:

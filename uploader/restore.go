@@ -17,8 +17,8 @@ const causeNotOurs = "differs from what was moved: not sent again"
 // what it takes: what is missing is created, what differs is replaced if it is still
 // the object that was seen. So pass [ledger.Differs] only if that was asked for;
 // doubts of other verdicts are skipped. A file that is not on disk is passed on too:
-// it will count as vanished.
-func Lost(ctx context.Context, doubts iter.Seq2[ledger.Doubt, error], disk Disk) iter.Seq2[ledger.Candidate, error] {
+// it will count as vanished. What a cleanup run removed is passed on as that.
+func Lost(ctx context.Context, doubts iter.Seq2[ledger.Doubt, error], disk Disk, removals Removals) iter.Seq2[ledger.Candidate, error] {
 	return func(yield func(ledger.Candidate, error) bool) {
 		for d, err := range doubts {
 			if err != nil || ctx.Err() != nil {
@@ -36,11 +36,24 @@ func Lost(ctx context.Context, doubts iter.Seq2[ledger.Doubt, error], disk Disk)
 				// Opening it will say what is wrong.
 				c.File = media.File{Key: d.Key, Size: d.Size, Mode: 0o644}
 			}
+			c.RemovedBy, err = removals.RemovedBy(ctx, d.Key)
+			switch {
+			case err == nil:
+				c.State = ledger.Removed
+			case !errors.Is(err, ledger.ErrUnknown):
+				yield(ledger.Candidate{}, err)
+				return
+			}
 			if !yield(c, nil) {
 				return
 			}
 		}
 	}
+}
+
+// Removals say which run removed an object; a [ledger.ErrUnknown] if none did.
+type Removals interface {
+	RemovedBy(ctx context.Context, k media.Key) (run int64, err error)
 }
 
 // restore sends a file again whose object is missing, or replaces the object that

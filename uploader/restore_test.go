@@ -285,7 +285,7 @@ func TestLost(t *testing.T) {
 		{Key: photo2, Verdict: ledger.Differs, ETag: "e", Size: 7},
 	}
 	var got []ledger.Candidate
-	for c, err := range Lost(t.Context(), seq(doubts), tree) {
+	for c, err := range Lost(t.Context(), seq(doubts), tree, none{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,14 +299,19 @@ func TestLost(t *testing.T) {
 	errOver := errors.New("over")
 	cancel(errOver)
 	broken := func(yield func(ledger.Doubt, error) bool) { yield(ledger.Doubt{}, ledger.ErrBroken) }
-	for c, err := range Lost(ctx, seq(doubts), tree) {
+	for c, err := range Lost(ctx, seq(doubts), tree, none{}) {
 		if !errors.Is(err, errOver) {
 			t.Error(c, err)
 		}
 	}
-	for c, err := range Lost(t.Context(), broken, tree) {
+	for c, err := range Lost(t.Context(), broken, tree, none{}) {
 		if !errors.Is(err, ledger.ErrBroken) {
 			t.Error(c, err)
 		}
 	}
 }
+
+// none is a ledger of which nothing was ever removed.
+type none struct{}
+
+func (none) RemovedBy(context.Context, media.Key) (int64, error) { return 0, ledger.ErrUnknown }

@@ -108,7 +108,7 @@ func (g *rig) run(ctx context.Context) (c Counts, whole bool, err error) {
 	}
 	candidates := led.Pending(ctx, files)
 	if g.lost != nil {
-		candidates = Lost(ctx, seq(g.lost), u.Disk)
+		candidates = Lost(ctx, seq(g.lost), u.Disk, led)
 	}
 	err = u.Run(ctx, candidates)
 	whole, tops := u.Walk()

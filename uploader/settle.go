@@ -115,7 +115,7 @@ func (u *Uploader) join(ctx context.Context, c *content) (*outcome, error) {
 	case ok:
 		return u.judge(ctx, c, there)
 	case u.Policy.Switched:
-		return &outcome{kind: left, file: c.file, cause: u.Policy.whyLeft(ledger.New)}, nil
+		return new(u.Policy.leftOnDisk(ledger.Candidate{File: c.file})), nil
 	}
 	return u.put(ctx, c, "")
 }

@@ -42,6 +42,7 @@ type Certificate struct {
 	// is not saved. Exceptions are in neither Objects nor Bytes.
 	Objects, Bytes    int64
 	Rewritten, Absent int64
+	Removed           int64 // by cleanup runs; neither in the bucket nor in the list
 	Differences       int64 // must be 0
 
 	// How it was proven.
@@ -92,6 +93,7 @@ func (c *Certificate) fields() (words, counts, list []field) {
 		{"differences", numberValue{&c.Differences}},
 		{"rewritten", numberValue{&c.Rewritten}},
 		{"absent", numberValue{&c.Absent}},
+		{"removed", removedValue{&c.Removed}},
 		{"put", numberValue{&c.Put}},
 		{"adopted", numberValue{&c.Adopted}},
 		{"read back", readValue{&c.ReadBack, &c.Objects, &c.Seed}},
@@ -139,10 +141,14 @@ func (c Certificate) Encode() []byte {
 	return append(b, explained...)
 }
 
-// appendFields aligns the numbers at their ends, digits wide.
+// appendFields aligns the numbers at their ends, digits wide. What prints as nothing
+// has no line.
 func appendFields(b []byte, fs []field, digits int) []byte {
 	for _, f := range fs {
 		v := f.value.print()
+		if v == "" {
+			continue
+		}
 		b = fmt.Appendf(b, "%-14s%*s%s\n", f.name+":", max(0, digits-leading(v)), "", v)
 	}
 	return b
@@ -211,7 +217,7 @@ const maxCount = 1 << 50
 
 // check finds what contradicts itself.
 func (c *Certificate) check() error {
-	for _, n := range []int64{c.Objects, c.Rewritten, c.Absent, c.Put, c.Adopted, c.ReadBack} {
+	for _, n := range []int64{c.Objects, c.Rewritten, c.Absent, c.Removed, c.Put, c.Adopted, c.ReadBack} {
 		if n < 0 || n > maxCount {
 			return fmt.Errorf("a count of %d", n)
 		}

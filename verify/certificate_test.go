@@ -51,9 +51,16 @@ func switchedCertificate() Certificate {
 	return c
 }
 
+// cleanedCertificate is one after cleanup runs.
+func cleanedCertificate() Certificate {
+	c := switchedCertificate()
+	c.Removed = 1234
+	return c
+}
+
 func TestCertificateGolden(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]Certificate{"certificate.txt": sampleCertificate(), "switched.txt": switchedCertificate()} {
+	for name, c := range map[string]Certificate{"certificate.txt": sampleCertificate(), "switched.txt": switchedCertificate(), "cleaned.txt": cleanedCertificate()} {
 		data := c.Encode()
 		certGolden(t, name, data)
 		back, err := ParseCertificate(data)
@@ -135,6 +142,9 @@ func anyCertificate(t *rapid.T) Certificate {
 		c.SwitchedAt = when.Draw(t, "switch")
 		c.Rewritten, c.Absent = rapid.Int64Range(0, maxCount).Draw(t, "rewritten"), rapid.Int64Range(0, maxCount).Draw(t, "absent")
 	}
+	if rapid.Bool().Draw(t, "cleaned") {
+		c.Removed = rapid.Int64Range(1, maxCount).Draw(t, "removed")
+	}
 	c.List = ListFile{"x" + strings.ReplaceAll(anyText().Draw(t, "list"), "/", ""), listLines(c.Objects, c.Rewritten+c.Absent), [32]byte{7}}
 	return c
 }
@@ -149,8 +159,12 @@ func TestCertificateInverse(t *testing.T) {
 		if d := cmp.Diff(c, back); err != nil || d != "" {
 			t.Fatalf("%v (-want +got)\n%s\n%s", err, d, data)
 		}
-		if n := bytes.Count(data, []byte("\n")) - len(c.Classes); n != lines {
-			t.Fatalf("%d lines besides the classes, not %d:\n%s", n, lines, data)
+		want := lines
+		if c.Removed > 0 {
+			want++
+		}
+		if n := bytes.Count(data, []byte("\n")) - len(c.Classes); n != want {
+			t.Fatalf("%d lines besides the classes, not %d:\n%s", n, want, data)
 		}
 		if i := bytes.IndexFunc(data, func(r rune) bool { return r > '~' || r < ' ' && r != '\n' }); i >= 0 {
 			t.Fatalf("not plain ASCII at %d:\n%s", i, data)
@@ -303,6 +317,7 @@ func TestCertificateRefuses(t *testing.T) {
 		`"11026-11-30T09:15:21Z"`: func(c *Certificate) { c.MadeAt = c.MadeAt.AddDate(9000, 0, 0) },
 		"no run":                  func(c *Certificate) { c.ListedRun = 0 },
 		"a count of -1":           func(c *Certificate) { c.Absent = -1 },
+		"a count of -7":           func(c *Certificate) { c.Removed = -7 },
 	} {
 		c := switchedCertificate()
 		change(&c)

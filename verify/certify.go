@@ -27,7 +27,7 @@ func (v *Verifier) Certify(ctx context.Context, path string, c Certificate) (Cer
 	c.Run, c.ListedRun, c.ListedAt = v.Policy.Run, v.Policy.Run, r.Began
 	same := r.Total()
 	c.Objects, c.Bytes = same.Objects, same.Bytes
-	c.Rewritten, c.ReadBack = r.Of(Rewritten), r.Read.Equal+r.Read.Resumed
+	c.Rewritten, c.Removed, c.ReadBack = r.Of(Rewritten), r.Of(Removed), r.Read.Equal+r.Read.Resumed
 	if r.Read.Asked == "sample" {
 		c.Seed = &r.Read.Sample.Seed
 	}

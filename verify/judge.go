@@ -33,6 +33,7 @@ type triple struct {
 	entry     ledger.Entry
 	hasFile   bool
 	file      media.File
+	removedBy int64       // the cleanup run that removed it; asked for only where there is no object
 	said      ledger.Kind // what the last sync said of the file, where that is all that is known of it
 }
 
@@ -73,6 +74,8 @@ func (p *Policy) judge(t *triple, wholeDisk bool) ruling {
 		return ruling{verdict: HeldBack, cause: "hidden on disk since it was moved, and not in the bucket any more", as: ledger.Withdrawn}
 	case t.hidden():
 		return rule(HeldBack, "")
+	case t.removedBy != 0: // and so there is no object
+		return removed(t)
 	case !t.hasObject && t.hasEntry:
 		return rule(Missing, p.whyMissing(t, wholeDisk))
 	case !t.hasObject:
@@ -83,6 +86,16 @@ func (p *Policy) judge(t *triple, wholeDisk bool) ruling {
 		return p.unrecorded(t)
 	}
 	return p.unknown(t)
+}
+
+// removed decides about what a cleanup run removed, and nobody put back: as it should
+// be. But no proof of the object stands any more.
+func removed(t *triple) ruling {
+	r := ruling{verdict: Removed, cause: fmt.Sprintf("removed by cleanup run %d", t.removedBy)}
+	if t.hasEntry {
+		r.as = ledger.Withdrawn
+	}
+	return r
 }
 
 // unknown decides about an object that nobody here has a row or a file of.

@@ -23,6 +23,7 @@ type plight struct {
 	objectNFD         bool
 
 	recorded bool
+	removed  bool   // by a cleanup run; what is in the bucket was put there since
 	object   string // "", "same", "longer", "other"
 	newer    bool   // the object, than our PUT
 	file     string // "", "same", "touched", "other", "hidden"
@@ -33,6 +34,7 @@ func drawPlight(r *rapid.T, n int) plight {
 		name:     fmt.Sprintf("%02d.png", n),
 		recorded: rapid.Bool().Draw(r, "recorded"),
 		object:   rapid.SampledFrom([]string{"", "same", "same", "longer", "other"}).Draw(r, "object"),
+		removed:  rapid.Bool().Draw(r, "removed"),
 		newer:    rapid.Bool().Draw(r, "newer"),
 		file:     rapid.SampledFrom([]string{"", "same", "same", "touched", "other", "hidden"}).Draw(r, "file"),
 	}
@@ -71,6 +73,8 @@ func (p plight) expect(pol Policy, disk bool) (v Verdict, ok bool) {
 		return HeldBack, true
 	case file == "hidden":
 		return Exposed, true
+	case p.removed && p.object == "":
+		return Removed, true
 	case p.recorded && p.object == "":
 		return Missing, true
 	case !p.recorded && p.object == "":
@@ -114,6 +118,9 @@ func (p plight) arrange(g *rig) {
 		f.Key = p.key(p.entryNFD)
 		g.record(f, body)
 	}
+	if p.removed {
+		g.remove(p.key(p.objectNFD))
+	}
 	age := time.Hour
 	if p.newer {
 		age = 0
@@ -147,7 +154,7 @@ func TestVerdicts(t *testing.T) {
 			if v, ok := p.expect(pol, disk); ok {
 				want[v]++
 				verdicts[p.name] = v.String()
-				if v == HeldBack && p.recorded {
+				if (v == HeldBack || v == Removed) && p.recorded {
 					verdicts[p.name] = string(ledger.Withdrawn)
 				}
 			}

@@ -102,13 +102,27 @@ func (g *rig) object(k media.Key, body string, age time.Duration) {
 	g.bucket.Plant(fixtures.Object{Key: string(k), ContentType: contentType, CacheControl: media.CacheControl, LastModified: time.Now().Add(-age)}, []byte(body))
 }
 
+// remove is a cleanup run that removes the object under k.
+func (g *rig) remove(k media.Key) (run int64) {
+	g.t.Helper()
+	ctx := context.Background()
+	run, err := g.ledger.Begin(ctx, "orphans", time.Now())
+	g.must(err)
+	r := []ledger.Removal{{Run: run, Key: k, Policy: "orphans", Reason: "row gone", ETag: "e", State: ledger.RemovalIntent, Intended: time.Now()}}
+	g.must(g.ledger.Intend(ctx, r))
+	r[0].State, r[0].Ended = ledger.RemovalRemoved, time.Now()
+	g.must(g.ledger.EndRemovals(ctx, r))
+	g.bucket.Delete(string(k))
+	return run
+}
+
 // verifier compares with the disk or without.
 func (g *rig) verifier(p Policy, withDisk bool) *Verifier {
 	g.t.Helper()
 	g.must(g.ledger.Flush(context.Background()))
 	p.Run = g.run
 	o := Options{
-		Bucket: g.r2, Records: g.ledger, Remarks: g.ledger, Notes: g.ledger, Doubts: g.ledger, Journal: g.ledger, Policy: p, Wait: time.Millisecond,
+		Bucket: g.r2, Records: g.ledger, Remarks: g.ledger, Notes: g.ledger, Doubts: g.ledger, Journal: g.ledger, Removals: g.ledger, Policy: p, Wait: time.Millisecond,
 		Scratch: func(ctx context.Context) (Scratch, error) { return ledger.NewScratch(ctx, g.dir) },
 	}
 	if withDisk {

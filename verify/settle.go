@@ -20,6 +20,9 @@ import (
 // settle brings a triple to its verdict. What takes reading is done beside the
 // comparison, a few at a time.
 func (c *comparison) settle(ctx context.Context, t *triple) error {
+	if err := c.v.askWhoRemoved(ctx, t); err != nil {
+		return err
+	}
 	r := c.v.Policy.judge(t, c.v.Disk != nil && c.v.report.WholeDisk)
 	if r.next != decided {
 		t, next := *t, r.next
@@ -36,6 +39,18 @@ func (c *comparison) settle(ctx context.Context, t *triple) error {
 		r.cause = c.v.whyNot(ctx, t, r.cause)
 	}
 	return c.v.count(ctx, t, r)
+}
+
+// askWhoRemoved finds out whether a cleanup run removed what is not there.
+func (v *Verifier) askWhoRemoved(ctx context.Context, t *triple) (err error) {
+	if t.hasObject || v.Removals == nil {
+		return nil
+	}
+	t.removedBy, err = v.Removals.RemovedBy(ctx, t.key)
+	if errors.Is(err, ledger.ErrUnknown) {
+		return nil
+	}
+	return err
 }
 
 // whyNot asks what the last sync said of a file that is not in the bucket.

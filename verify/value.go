@@ -90,6 +90,27 @@ func (v numberValue) parse(s string) (err error) {
 	return nil
 }
 
+// removedValue is a number that says what it counts, since the page's end is as old as
+// the format; and none prints as nothing, so that certificates from before there were
+// cleanup runs stay what they are.
+type removedValue struct{ to *int64 }
+
+const byCleanup = " by cleanup runs: neither in the bucket nor in the list"
+
+func (v removedValue) print() string {
+	if *v.to == 0 {
+		return ""
+	}
+	return numberValue(v).print() + byCleanup
+}
+
+func (v removedValue) parse(s string) error {
+	if *v.to = 0; s == "" {
+		return nil
+	}
+	return numberValue(v).parse(strings.TrimSuffix(s, byCleanup))
+}
+
 type sumValue struct{ to *[32]byte }
 
 func (v sumValue) print() string { return hex.EncodeToString(v.to[:]) }

@@ -11,6 +11,7 @@ const (
 	Missing               // recorded, and not in the bucket
 	Differs               // the bucket holds other bytes
 	Rewritten             // after the switch: newer than our PUT, so Mastodon's own
+	Removed               // recorded or on disk, and not in the bucket: a cleanup run removed it
 	Extra                 // in the bucket, and nobody here knows it; after the switch that is normal
 	OtherHost             // the same, while several hosts write to the bucket
 	NeverUploaded         // on disk, neither recorded nor in the bucket
@@ -26,7 +27,7 @@ const (
 // String is the word for v in JSON, in the ledger and on screens.
 func (v Verdict) String() string {
 	return [numVerdicts]string{
-		"same", "missing", "differs", "rewritten", "extra", "other_host", "never_uploaded", "changed_on_disk",
+		"same", "missing", "differs", "rewritten", "removed", "extra", "other_host", "never_uploaded", "changed_on_disk",
 		"held_back", "exposed", "unread", "headers", "public",
 	}[v]
 }
@@ -34,7 +35,7 @@ func (v Verdict) String() string {
 // doubt names what the ledger keeps about v; ok is false where it keeps nothing.
 func (v Verdict) doubt() (d ledger.Verdict, ok bool) {
 	switch v {
-	case Same, OtherHost, HeldBack:
+	case Same, Removed, OtherHost, HeldBack:
 		return "", false
 	}
 	return ledger.Verdict(v.String()), true

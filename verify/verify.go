@@ -40,6 +40,12 @@ type Remarks interface {
 	Findings(ctx context.Context, kinds ...ledger.Kind) iter.Seq2[ledger.Finding, error]
 }
 
+// Removals say which cleanup run removed an object, in any spelling of its key; a
+// [ledger.ErrUnknown] if none did.
+type Removals interface {
+	RemovedBy(ctx context.Context, k media.Key) (run int64, err error)
+}
+
 // Notes take what is found.
 type Notes interface {
 	Doubt(ctx context.Context, d ledger.Doubt) error
@@ -76,11 +82,13 @@ type Options struct {
 	Doubts  Doubts
 	Journal Journal
 	Disk    Disk // nil: the disk is not compared
-	Scratch func(ctx context.Context) (Scratch, error)
-	Policy  Policy
-	Log     *slog.Logger
-	Workers int           // objects read at once; 0 means 64
-	Wait    time.Duration // before an object is read again after a failure; 0 means 1 s
+	// Removals is nil where nobody knows of any: then what they removed is missing.
+	Removals Removals
+	Scratch  func(ctx context.Context) (Scratch, error)
+	Policy   Policy
+	Log      *slog.Logger
+	Workers  int           // objects read at once; 0 means 64
+	Wait     time.Duration // before an object is read again after a failure; 0 means 1 s
 }
 
 // A Verifier compares once: first [Verifier.Compare], then whatever else is asked.

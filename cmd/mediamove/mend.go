@@ -50,7 +50,7 @@ func (o *verifyOptions) mend(ctx context.Context, x *session, v *verify.Verifier
 	if o.replace {
 		verdicts = append(verdicts, ledger.Differs)
 	}
-	err = u.Run(ctx, uploader.Lost(ctx, x.recorded(ctx, x.ledger.Doubts(ctx, x.run, verdicts...)), x.tree))
+	err = u.Run(ctx, uploader.Lost(ctx, x.recorded(ctx, x.ledger.Doubts(ctx, x.run, verdicts...)), x.tree, x.ledger))
 	sent := u.Stats().Counts
 	r.repaired = sent.Moved + sent.Replaced + sent.Adopted
 	r.held -= r.repaired

@@ -42,7 +42,8 @@ type syncReport struct {
 
 // left reports whether anything asks for a person or another run.
 func (r *syncReport) left() bool {
-	return r.Failed+r.Conflict+r.Changed+r.Left+r.Exposed+r.Pending+r.Unreadable+r.Links > 0 || (!r.Complete && !r.retry)
+	// What a cleanup run removed is decided: it stays away from the bucket until undo.
+	return r.Failed+r.Conflict+r.Changed+r.Left-r.Removed+r.Exposed+r.Pending+r.Unreadable+r.Links > 0 || (!r.Complete && !r.retry)
 }
 
 type syncJSON struct {
@@ -50,6 +51,7 @@ type syncJSON struct {
 	Run        int64          `json:"run"`
 	Files      uploader.Files `json:"files"`
 	Exposed    int64          `json:"exposed"`
+	Removed    int64          `json:"removed"`
 	Outside    int64          `json:"outside"`
 	Untyped    int64          `json:"untyped"`
 	Unreadable int64          `json:"unreadable"`
@@ -67,7 +69,7 @@ type syncJSON struct {
 func (r *syncReport) json() syncJSON {
 	return syncJSON{
 		Schema: "mediamove.sync/1", Run: r.Run, Files: r.Files,
-		Exposed: r.Exposed, Outside: r.Outside, Untyped: r.Untyped,
+		Exposed: r.Exposed, Removed: r.Removed, Outside: r.Outside, Untyped: r.Untyped,
 		Unreadable: r.Unreadable, Links: r.Links, Special: r.Special,
 		BytesMoved: r.BytesMoved, Requests: r.Requests,
 		ClassA: r.Requests.A(), ClassB: r.Requests.B(),
@@ -153,7 +155,8 @@ func (r *syncReport) printFiles(b *strings.Builder) {
 		{"vanished", r.Vanished, "gone before they could be read"},
 		{"changed", r.Changed, "differ from what was moved; objects left alone"},
 		{"conflict", r.Conflict, "the bucket holds other bytes; left alone"},
-		{"left", r.Left, "after the switch the disk is history; mediamove missing --heal sends what a row names"},
+		{"removed", r.Removed, "by a cleanup run, so not sent; mediamove undo RUN puts back what it removed"},
+		{"left", r.Left - r.Removed, "after the switch the disk is history; mediamove missing --heal sends what a row names"},
 		{"failed", r.Failed, ""},
 		{"pending", r.Pending, "not decided yet"},
 		{"outside", r.Outside, "not below a known class folder; not Mastodon's media"},
