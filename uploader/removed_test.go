@@ -111,7 +111,7 @@ func TestRemovedAndPutBack(t *testing.T) {
 	}
 	g.remote.Put(photo, []byte(jpeg))
 	g.within(func(led *ledger.Ledger, by int64) error {
-		return led.Restored(t.Context(), run, by, photo, "e", time.Now())
+		return led.Restored(t.Context(), ledger.Restoration{Run: run, By: by, Key: photo, ETag: "e", At: time.Now()})
 	})
 	if c := g.must(); c.Present != 1 || c.Removed != 0 || c.Left != 0 {
 		t.Errorf("%+v", c)

@@ -79,7 +79,7 @@ func TestRemovedButThere(t *testing.T) {
 	wantCounts(t, g.again(t, Policy{Switched: true}), map[string]int64{"same": 3})
 	g.object(keys[1], "something else", 0)
 	wantCounts(t, g.again(t, Policy{}), map[string]int64{"same": 2, "differs": 1})
-	g.must(g.ledger.Restored(t.Context(), run, g.run, keys[1], "e", time.Now()))
+	g.must(g.ledger.Restored(t.Context(), ledger.Restoration{Run: run, By: g.run, Key: keys[1], ETag: "e", At: time.Now()}))
 	g.bucket.Delete(string(keys[1]))
 	wantCounts(t, g.again(t, Policy{Switched: true}), map[string]int64{"same": 2, "missing": 1})
 }
