@@ -1,0 +1,90 @@
+package cleanup
+
+import (
+	"example.org/mediamove/ledger"
+	"example.org/mediamove/mastodon"
+	"example.org/mediamove/media"
+	"example.org/mediamove/r2"
+)
+
+// Reasons beside those of package media, for objects that are never candidates.
+const (
+	reasonForeign  = "not a path of Mastodon's"
+	reasonPrivate  = "private: archives and imports are never touched"
+	reasonUnasked  = "the database has no table for it"
+	reasonSpelling = "not in Unicode's normal form: its neighbour could be hit"
+)
+
+// A judged object is one of the listing with what the rows say of it. An empty kind is
+// an owned object, or ours.
+type judged struct {
+	object r2.Object
+	kind   ledger.SuspectKind
+	reason string
+}
+
+// askable says whether a row may own k's object, and where that row is.
+func askable(k media.Key) (p media.Path, reason string) {
+	p, err := media.Parse(k)
+	switch {
+	case err != nil, media.CheckKey(string(k)) != nil:
+		return p, reasonForeign
+	case k.Private():
+		return p, reasonPrivate
+	case media.Normal(string(k)) != string(k):
+		return p, reasonSpelling
+	}
+	return p, ""
+}
+
+// idsOf collects the rows to ask for. Listings are sorted, so an object's styles and
+// its row's other files stand close together: most doubles are neighbours.
+func idsOf(objects []r2.Object) map[media.Class][]int64 {
+	ids := make(map[media.Class][]int64)
+	seen := make(map[media.Class]map[int64]struct{})
+	for i := range objects {
+		p, reason := askable(objects[i].Key)
+		if reason != "" {
+			continue
+		}
+		if seen[p.Class] == nil {
+			seen[p.Class] = make(map[int64]struct{})
+		}
+		if _, double := seen[p.Class][p.ID]; !double {
+			seen[p.Class][p.ID] = struct{}{}
+			ids[p.Class] = append(ids[p.Class], p.ID)
+		}
+	}
+	return ids
+}
+
+// judge says who owns o. rows must be younger than o's listing and hold the answer for
+// every id of [idsOf].
+func judge(o r2.Object, rows mastodon.Rows) judged {
+	if o.Key.Reserved() {
+		return judged{object: o}
+	}
+	p, reason := askable(o.Key)
+	if reason != "" {
+		return judged{o, ledger.Unknown, reason}
+	}
+	asked, ok := rows[p.Class]
+	if !ok {
+		return judged{o, ledger.Unknown, reasonUnasked}
+	}
+	var row *media.Row
+	if r, ok := asked[p.ID]; ok {
+		row = &r
+	}
+	switch why := media.Judge(p, row); {
+	case why == media.Owned:
+		return judged{object: o}
+	case why == media.Unfamiliar:
+		return judged{o, ledger.Unknown, string(why)}
+	case row != nil && (!row.Remote || row.Busy):
+		// Nobody could fetch it again, so a person decides.
+		return judged{o, ledger.Review, string(why)}
+	default:
+		return judged{o, ledger.Orphan, string(why)}
+	}
+}
