@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"syscall"
 
 	"example.org/mediamove/billing"
+	"example.org/mediamove/cleanup"
+	"example.org/mediamove/cleanup/trash"
 	"example.org/mediamove/cloudflare"
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/mastodon"
@@ -126,7 +129,15 @@ func unknownEnd(err error) bool {
 func isRefusal(err error) bool {
 	_, refused := errors.AsType[*owner.RefusedError](err)
 	_, emptied := errors.AsType[*uploader.EmptiedError](err)
-	return refused || emptied || errors.Is(err, uploader.ErrHiddenTree)
+	_, guard := errors.AsType[*cleanup.Refusal](err)
+	_, above := errors.AsType[*cleanup.AboveError](err)
+	_, shape := errors.AsType[*mastodon.ShapeError](err)
+	for _, target := range []error{uploader.ErrHiddenTree, cleanup.ErrPlan, ledger.ErrUsed, mastodon.ErrReplica, mastodon.ErrOtherDatabase} {
+		if errors.Is(err, target) {
+			return !errors.Is(err, fs.ErrNotExist)
+		}
+	}
+	return refused || emptied || guard || above || shape
 }
 
 func isUsage(err error) bool {
@@ -138,7 +149,11 @@ func isUsage(err error) bool {
 	_, file := errors.AsType[*mastodon.FileError](err)
 	_, unsafeFS := errors.AsType[*ledger.UnsafeFSError](err)
 	_, month := errors.AsType[*billing.MonthError](err)
-	for _, target := range []error{billing.ErrNoRuns, cloudflare.ErrToken, owner.ErrNoDomain, r2.ErrDenied, r2.ErrNoBucket, r2.ErrEndpoint, ledger.ErrNewer, ledger.ErrNoLedger, errReadOnlyState} {
+	if d, ok := errors.AsType[*mastodon.DatabaseError](err); ok && d.Hint != "" {
+		_, network := errors.AsType[net.Error](err)
+		return !network || !errors.Is(err, cleanup.ErrRows) // it was there when the run began
+	}
+	for _, target := range []error{cleanup.ErrPlan, trash.ErrBroken, billing.ErrNoRuns, cloudflare.ErrToken, owner.ErrNoDomain, r2.ErrDenied, r2.ErrNoBucket, r2.ErrEndpoint, ledger.ErrNewer, ledger.ErrNoLedger, errReadOnlyState} {
 		if errors.Is(err, target) {
 			return true
 		}
@@ -177,6 +192,18 @@ func typedHint(err error) string {
 	}
 	if e, ok := errors.AsType[*scanner.RootError](err); ok {
 		return e.Hint
+	}
+	if e, ok := errors.AsType[*cleanup.Refusal](err); ok {
+		return e.Hint
+	}
+	if e, ok := errors.AsType[*mastodon.DatabaseError](err); ok && e.Hint != "" {
+		return e.Hint
+	}
+	if _, ok := errors.AsType[*mastodon.ShapeError](err); ok {
+		return "is DB_NAME, or DATABASE_URL, Mastodon's database, of a version from 3.5 to 4.6?"
+	}
+	if _, ok := errors.AsType[*cleanup.AboveError](err); ok {
+		return "look: mediamove orphans --save plan.json; allow it once: mediamove orphans --apply-plan plan.json --allow-above NUMBER"
 	}
 	if e, ok := errors.AsType[*r2.ConfigError](err); ok {
 		return e.Hint
@@ -234,6 +261,13 @@ func sentinelHint(err error) string {
 		{cloudflare.ErrLimit, "Cloudflare allows 300 queries in 5 minutes: run it again later, or leave out --cloudflare for the ledger's own figures"},
 		{cloudflare.ErrUnavailable, "run it again later, or leave out --cloudflare for the ledger's own figures"},
 		{cloudflare.ErrShape, "what answers is not Cloudflare's API as it is documented: is something in between? Without --cloudflare there are the ledger's own figures"},
+		{cleanup.ErrPlan, "make a new one: mediamove orphans --save FILE"},
+		{ledger.ErrUsed, "a plan is applied once; make a new one: mediamove orphans --save FILE"},
+		{cleanup.ErrCanary, "look what became of them: mediamove journal; put them back: mediamove undo RUN"},
+		{cleanup.ErrRows, "look after the database, then run again"},
+		{mastodon.ErrReplica, "point DB_HOST, or DATABASE_URL, at the primary"},
+		{mastodon.ErrOtherDatabase, "something switched databases during the run: run again"},
+		{trash.ErrBroken, "look after the trash's folder and its disk, or name another: --trash DIR"},
 		{uploader.ErrDisk, "copy this disk before anything else; then run again with --retry-failed"},
 	}
 	for _, h := range hints {

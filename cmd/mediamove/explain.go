@@ -43,7 +43,7 @@ func runExplain(ctx context.Context, w *world, o *common, k media.Key) (err erro
 	} else {
 		_, err = io.WriteString(w.stdout, s.screen())
 	}
-	if err == nil && s.Stored == nil && s.Finding == nil && s.Doubt == nil {
+	if err == nil && s.silent() {
 		return &somethingLeft{"the ledger knows nothing of this key"}
 	}
 	return err
@@ -63,6 +63,14 @@ type story struct {
 
 	Verified *standingJSON `json:"verified,omitempty"`
 	Doubt    *doubtJSON    `json:"doubt,omitempty"`
+
+	Suspect  *suspectJSON  `json:"suspect,omitempty"`
+	Removals []removalJSON `json:"removals,omitempty"`
+}
+
+// silent reports whether the ledger knows nothing of the key.
+func (s *story) silent() bool {
+	return s.Stored == nil && s.Finding == nil && s.Doubt == nil && s.Suspect == nil && len(s.Removals) == 0
 }
 
 type storedJSON struct {
@@ -137,7 +145,7 @@ func readStory(ctx context.Context, led *ledger.Ledger, k media.Key) (*story, er
 			return nil, err
 		}
 	}
-	if err := s.doubtAbout(ctx, led, k); err != nil {
+	if err := errors.Join(s.doubtAbout(ctx, led, k), s.cleaned(ctx, led, k)); err != nil {
 		return nil, err
 	}
 	f, err := led.Finding(ctx, k)
@@ -239,7 +247,8 @@ func (s *story) screen() string {
 			_, _ = fmt.Fprintf(&b, "  %s\n", oneLine(f.Detail))
 		}
 	}
-	if s.Stored == nil && s.Finding == nil && s.Doubt == nil {
+	s.printCleaning(&b)
+	if s.silent() {
 		b.WriteString("\nthe ledger knows nothing of this key\n")
 	}
 	return b.String()

@@ -67,7 +67,7 @@ func TestSyncScreen(t *testing.T) {
 	t.Parallel()
 	full := clean()
 	full.Files = uploader.Files{Seen: 78, Moved: 1, Replaced: 2, Present: 3, Adopted: 4, HeldBack: 5, Changed: 6, Vanished: 7, Conflict: 8, Left: 9, Failed: 10, Pending: 23}
-	full.Exposed, full.Untyped, full.Outside, full.Unreadable, full.Links, full.Special = 1, 2, 3, 4, 5, 6
+	full.Exposed, full.Untyped, full.Outside, full.Unreadable, full.Links, full.Special, full.Removed = 1, 2, 3, 4, 5, 6, 7
 	full.BytesMoved, full.BytesSaved = 5_000_000_000, 1_500_000
 	full.Complete, full.modeUnset, full.switched = false, false, true
 	full.cost, full.month = decimal.RequireFromString("4.5"), costs.Usage{costs.PutObject: 1_000_001}
@@ -132,6 +132,8 @@ func TestSomethingLeft(t *testing.T) {
 		"conflict":        {func(r *syncReport) { r.Conflict = 1 }, true},
 		"changed":         {func(r *syncReport) { r.Changed = 1 }, true},
 		"left":            {func(r *syncReport) { r.Left = 1 }, true},
+		"removed":         {func(r *syncReport) { r.Left, r.Removed = 2, 2 }, false},
+		"removed, left":   {func(r *syncReport) { r.Left, r.Removed = 2, 1 }, true},
 		"exposed":         {func(r *syncReport) { r.Exposed = 1 }, true},
 		"pending":         {func(r *syncReport) { r.Pending = 1 }, true},
 		"unreadable":      {func(r *syncReport) { r.Unreadable = 1 }, true},

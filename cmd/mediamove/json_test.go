@@ -122,11 +122,10 @@ func TestJSON(t *testing.T) {
 	fields := documented(t)
 	in := inside(t, 60)
 	seen := map[string]map[string]bool{}
-	collectAs := func(schema string, code int, command string, args ...string) {
+	collected := func(schema string, code int, r result) {
 		t.Helper()
-		r := in.run(append([]string{command, "--json"}, args...)...)
 		if r.code != code {
-			t.Fatalf("%s: %v", command, r)
+			t.Fatalf("%s: %v", schema, r)
 		}
 		if seen[schema] == nil {
 			seen[schema] = map[string]bool{}
@@ -134,6 +133,10 @@ func TestJSON(t *testing.T) {
 		for path := range check(t, schema, r.stdout, fields[schema]) {
 			seen[schema][path] = true
 		}
+	}
+	collectAs := func(schema string, code int, command string, args ...string) {
+		t.Helper()
+		collected(schema, code, in.run(append([]string{command, "--json"}, args...)...))
 	}
 	collect := func(code int, command string, args ...string) {
 		t.Helper()
@@ -161,6 +164,7 @@ func TestJSON(t *testing.T) {
 	collect(exitLeft, "explain", "accounts/never/seen.png")
 	in.verifies(collect, collectAs)
 	collectAs("list", exitOK, "status", "--list", "missing,failed")
+	cleans(t, collected)
 	seen["cost"] = costPaths(t, fields["cost"])
 	for command, all := range fields {
 		for _, f := range all {
@@ -169,7 +173,7 @@ func TestJSON(t *testing.T) {
 			}
 		}
 	}
-	if len(fields) != 7 {
+	if len(fields) != 13 {
 		t.Errorf("docs/json.md has %d commands", len(fields))
 	}
 }

@@ -9,17 +9,22 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"example.org/mediamove/fixtures/pgtest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(leakFree{m}, map[string]func(){"mediamove": main})
+	testscript.Main(leakFree{databases.Around(m)}, map[string]func(){"mediamove": main})
 }
 
+// databases is the PostgreSQL that tests share, started by the first that needs it.
+var databases = pgtest.NewShared(pgtest.TCP())
+
 // leakFree tests leave no goroutine behind.
-type leakFree struct{ *testing.M }
+type leakFree struct{ pgtest.Main }
 
 func (m leakFree) Run() int {
-	code := m.M.Run()
+	code := m.Main.Run()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)

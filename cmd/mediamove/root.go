@@ -43,7 +43,8 @@ func newRoot(w *world) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{err, c.CommandPath() + " --help lists the flags"}
 	})
-	root.AddCommand(newPlan(w), newSync(w), newVerify(w), newStatus(w), newExplain(w), newCost(w), newDemo(w))
+	root.AddCommand(newPlan(w), newSync(w), newVerify(w), newStatus(w), newExplain(w),
+		newBind(w), newOrphans(w), newUndo(w), newJournal(w), newCost(w), newDemo(w))
 	return root
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"example.org/mediamove/ledger"
 	"example.org/mediamove/mastodon"
 	"example.org/mediamove/r2"
 	"example.org/mediamove/scanner"
@@ -204,19 +203,6 @@ func (o *verifyOptions) runLedger(ctx context.Context, w *world, settings mastod
 	x.tree = tree
 	defer func() { err = also(err, x.close()) }()
 	return x.told(o.runVerifier(ctx, w, x, func(ctx context.Context, r *verifyReport) (*verify.Verifier, error) { return o.verifier(ctx, x, r) }))
-}
-
-// needLedger refuses to make a ledger where there is none: nothing could be held
-// against it, and a mistyped --state would leave one behind.
-func (o *verifyOptions) needLedger(ctx context.Context, w *world) error {
-	led, err := o.reader(ctx, w)
-	switch {
-	case err == nil:
-		return led.Close()
-	case errors.Is(err, ledger.ErrNoLedger):
-		return err
-	}
-	return nil // whatever it is, opening it for the run will say it
 }
 
 func closing(err error, tree *scanner.Tree) error {

@@ -55,7 +55,7 @@ func TestVerifyScreens(t *testing.T) {
 			}
 			r.refusal = "27 differences"
 		}),
-		"verify_after_the_switch": told(map[verify.Verdict]int64{verify.Same: 900_000, verify.Missing: 40, verify.Rewritten: 2, verify.Extra: 164_000}, func(r *verifyReport) {
+		"verify_after_the_switch": told(map[verify.Verdict]int64{verify.Same: 900_000, verify.Missing: 40, verify.Removed: 7, verify.Rewritten: 2, verify.Extra: 164_000}, func(r *verifyReport) {
 			r.Switched = true
 			r.causes = []doubtGroup{doubted(ledger.Missing, 40, "missing, or deleted by Mastodon", avatar), doubted(ledger.Rewritten, 2, "newer", avatar)}
 		}),

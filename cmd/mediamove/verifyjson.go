@@ -114,7 +114,7 @@ func (r *verifyReport) json() verifyJSON {
 	out := verifyJSON{
 		Schema: "mediamove.verify/1", Run: r.run,
 		Same: of(verify.Same), Missing: of(verify.Missing), Differs: of(verify.Differs), Rewritten: of(verify.Rewritten),
-		Extra: of(verify.Extra), OtherHost: of(verify.OtherHost), NeverUploaded: of(verify.NeverUploaded),
+		Extra: of(verify.Extra), OtherHost: of(verify.OtherHost), NeverUploaded: of(verify.NeverUploaded), Removed: of(verify.Removed),
 		ChangedOnDisk: of(verify.ChangedOnDisk), HeldBack: of(verify.HeldBack), Exposed: of(verify.Exposed),
 		Unread: of(verify.Unread), Headers: of(verify.BadHeaders), Public: of(verify.BadPublic),
 		Differences: r.remaining(), Complete: r.complete(), Unknown: append([]string{}, r.Unknown...),

@@ -200,6 +200,7 @@ func (r *verifyReport) printVerdicts(b *strings.Builder) {
 		{verify.Missing, "missing", missing},
 		{verify.Differs, "differs", "the bucket holds other bytes"},
 		{verify.Rewritten, "rewritten", "newer than our PUT: by Mastodon, after the switch"},
+		{verify.Removed, "removed", "by a cleanup run, and not there: as it should be"},
 		{verify.Extra, "extra", extra},
 		{verify.OtherHost, "other host", "not moved by this ledger; other ledgers write to this bucket too"},
 		{verify.NeverUploaded, "never sent", "on disk, neither in the ledger nor in the bucket"},

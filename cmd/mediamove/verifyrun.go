@@ -48,7 +48,7 @@ func (o *verifyOptions) verifier(ctx context.Context, x *session, r *verifyRepor
 	x.claim = sight.Claim
 	r.tell = x.claim.Switched && sight.Mark.SwitchedAt == nil
 	opt := verify.Options{
-		Bucket: x.bucket, Records: x.ledger, Remarks: x.ledger, Notes: x.ledger, Doubts: x.ledger, Journal: x.ledger,
+		Bucket: x.bucket, Records: x.ledger, Remarks: x.ledger, Notes: x.ledger, Doubts: x.ledger, Journal: x.ledger, Removals: x.ledger,
 		Scratch: func(ctx context.Context) (verify.Scratch, error) { return ledger.NewScratch(ctx, x.dir) },
 		Policy: verify.Policy{
 			Run: x.run, Switched: x.claim.Switched, Shared: len(sight.Mark.Ledgers) > 1, ClockAhead: x.bucket.Stats().ClockOffset,

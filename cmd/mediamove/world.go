@@ -17,6 +17,7 @@ import (
 // can give it another.
 type world struct {
 	args      []string
+	stdin     io.Reader // what a person types when asked
 	stdout    io.Writer // results
 	stderr    io.Writer // progress and logs
 	environ   []string
@@ -26,10 +27,11 @@ type world struct {
 	calm      bool              // log errors only: the demo tells its own story
 	analytics string            // where Cloudflare's analytics are; "": where they are for everybody
 	now       func() time.Time  // nil: time.Now
+	machineID string            // "": this host's own
 }
 
 func system() *world {
-	w := &world{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), width: 80}
+	w := &world{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), width: 80}
 	if fd := int(os.Stderr.Fd()); term.IsTerminal(fd) {
 		w.terminal = true
 		if columns, _, err := term.GetSize(fd); err == nil {

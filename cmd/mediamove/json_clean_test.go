@@ -1,0 +1,55 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.org/mediamove/costs"
+	"example.org/mediamove/fixtures"
+	"example.org/mediamove/fixtures/instance"
+	"example.org/mediamove/media"
+)
+
+// cleans runs the cleanup commands in all the ways that print something of their own.
+func cleans(t *testing.T, collected func(schema string, code int, r result)) {
+	t.Helper()
+	l := newLiving(t, instance.Small(3, "4.6"), 80)
+	clean := func(code int, command string, args ...string) {
+		t.Helper()
+		collected(command, code, l.clean(append([]string{command, "--json"}, args...)...))
+	}
+	collected("guards", exitOK, l.clean("orphans", "--guards", "--json"))
+	clean(exitRefused, "orphans", "--apply")
+	l.typed = "example.com\n"
+	clean(exitOK, "bind")
+	l.night()
+	collected("suspects", exitOK, l.clean("orphans", "--list", "orphan", "--json"))
+	clean(exitOK, "orphans", "--save", filepath.Join(t.TempDir(), "above.json"), "--max-objects", "1")
+	plan := filepath.Join(t.TempDir(), "plan.json")
+	clean(exitOK, "orphans", "--save", plan)
+	failing := func(op costs.Op, suffix string) {
+		l.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
+			if r.Op == op && strings.HasSuffix(r.Key, suffix) {
+				return fixtures.Fault{Status: 400, Code: "InvalidArgument"}
+			}
+			return fixtures.Fault{}
+		})
+	}
+	failing(costs.GetObject, ".png")
+	clean(exitLeft, "orphans", "--apply-plan", plan)
+	run := l.lastRun("orphans")
+	removed := l.removedBy(run)
+	l.bucket.Put(removed[0], []byte("newer"))
+	failing(costs.PutObject, removed[1])
+	clean(exitLeft, "undo", run)
+	l.bucket.SetFault(nil)
+	clean(exitLeft, "undo", run)
+	clean(exitOK, "journal", "--run", run)
+	clean(exitOK, "explain", removed[1])
+	for key := range l.suspects() {
+		if l.orphans[media.Key(key)].Kind == instance.KindOrphan {
+			clean(exitOK, "explain", key)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"example.org/mediamove/cleanup"
+	"example.org/mediamove/ledger"
+	"example.org/mediamove/media"
+)
+
+type undoOptions struct {
+	cleanFlags
+	key   string
+	trash trashFlags
+}
+
+func newUndo(w *world) *cobra.Command {
+	o := new(undoOptions)
+	c := &cobra.Command{
+		Use:   "undo RUN",
+		Short: "Take back what a cleanup run marked or removed",
+		Long: `Undo puts back every object that the run removed and whose copy is in the trash, byte
+for byte and with its headers, if nothing newer stands there; and cancels the marks
+that the run made, so that their waiting begins anew. What was put back is not removed
+again by itself. mediamove journal shows the runs.
+` + exitHelp,
+		Example: `  mediamove undo 1187
+  mediamove undo 1187 --key cache/media_attachments/files/…/original/….jpeg`,
+		Args: wantArgs(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error { return runUndo(c.Context(), w, o, args[0]) },
+	}
+	o.addFlags(c.Flags())
+	return c
+}
+
+func (o *undoOptions) addFlags(fs *pflag.FlagSet) {
+	o.cleanFlags.addFlags(fs)
+	fs.StringVar(&o.key, "key", "", "only this `KEY`")
+	fs.StringVar(&o.trash.dir, "trash", "", "the copies are in `DIR` (default STATE/trash)")
+	o.trash.max = "5GB" // nothing is added
+}
+
+func runUndo(ctx context.Context, w *world, o *undoOptions, arg string) (err error) {
+	run, err := strconv.ParseInt(arg, 10, 64)
+	if err != nil || run < 1 {
+		return usagef("mediamove journal shows the runs", "RUN %q: not the number of a run", arg)
+	}
+	if o.trash.dir == noTrash {
+		return usagef("name the folder, or leave it out", "--trash none: then nothing can be put back")
+	}
+	c, err := o.begin(ctx, w, "undo")
+	if err != nil {
+		return err
+	}
+	defer func() { err = also(err, c.close()) }()
+	return c.told(o.run(ctx, w, c, run))
+}
+
+// An undoReport is the end of an undo.
+type undoReport struct {
+	c         *cleaning
+	of        int64
+	outcomes  map[string]cleanup.Sum
+	failed    []cleanup.Undoing // the first of what could not be put back
+	cancelled int64
+	err       error
+	seconds   float64
+}
+
+func (o *undoOptions) run(ctx context.Context, w *world, c *cleaning, run int64) error {
+	r := &undoReport{c: c, of: run, outcomes: map[string]cleanup.Sum{}}
+	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
+	c.books.Go(func() { c.saveUsage(side) })
+	r.err = o.steps(ctx, c, r)
+	stopSide()
+	c.books.Wait()
+	r.err = ended(ctx, r.err)
+	runErr := r.err
+	if runErr == nil && r.left() > 0 {
+		runErr = &somethingLeft{"not everything could be put back"}
+	}
+	runErr = also(runErr, c.finish(ctx, ledger.RunEnd{ExitCode: exitCode(runErr), Complete: r.err == nil, Bytes: r.outcomes[cleanup.PutBack].Bytes}))
+	r.seconds = time.Since(c.began).Seconds()
+	if o.json {
+		return also(runErr, printJSON(w.stdout, r.json()))
+	}
+	_, err := io.WriteString(w.stdout, r.screen())
+	return also(runErr, err)
+}
+
+func (o *undoOptions) steps(ctx context.Context, c *cleaning, r *undoReport) (err error) {
+	if _, err := c.ledger.Run(ctx, r.of); errors.Is(err, ledger.ErrUnknown) || r.of == c.run {
+		return usagef("mediamove journal shows the runs", "there is no run %d in this ledger", r.of)
+	} else if err != nil {
+		return err
+	}
+	if _, err := cleanup.Settle(ctx, c.bucket, c.ledger, c.now); err != nil {
+		return err
+	}
+	bin, err := o.trash.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bin.Store.Close()) }()
+	undo := &cleanup.Undo{Bin: bin, Records: c.ledger, Run: c.run, Now: c.now}
+	key := media.Key(strings.TrimPrefix(o.key, "/"))
+	for done, err := range undo.Take(ctx, r.of, key) {
+		if err != nil {
+			return err
+		}
+		s := r.outcomes[done.Outcome]
+		r.outcomes[done.Outcome] = cleanup.Sum{Objects: s.Objects + 1, Bytes: s.Bytes + done.Removal.Size}
+		if !done.Back() && len(r.failed) < maxUndone {
+			r.failed = append(r.failed, done)
+		}
+	}
+	r.cancelled, err = undo.Marks(ctx, r.of, key)
+	return err
+}
+
+// maxUndone bounds what the last screen lists one by one; the journal has all.
+const maxUndone = 20
+
+// left is how many objects are not back.
+func (r *undoReport) left() (n int64) {
+	for outcome, s := range r.outcomes {
+		if outcome != cleanup.PutBack && outcome != cleanup.Already {
+			n += s.Objects
+		}
+	}
+	return n
+}
+
+func (r *undoReport) screen() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "undo of run %d (run %d)\n", r.of, r.c.run)
+	for _, outcome := range cleanup.UndoOutcomes() {
+		if s := r.outcomes[outcome]; s.Objects > 0 {
+			fmt.Fprintf(&b, "  %-40s %10s  %s\n", outcome, count(s.Objects), size(s.Bytes))
+		}
+	}
+	fmt.Fprintf(&b, "  %-40s %10s\n", "marks cancelled", count(r.cancelled))
+	if len(r.outcomes) == 0 {
+		b.WriteString("  nothing that this run removed is to be put back\n")
+	}
+	for _, f := range r.failed {
+		fmt.Fprintf(&b, "  not back: %s: %s\n", quoteKey(string(f.Removal.Key)), oneLine(strings.TrimSuffix(f.Outcome+": "+f.Detail, ": ")))
+	}
+	return b.String()
+}
