@@ -66,12 +66,15 @@ type Cleaner struct {
 	Rows    Rows
 	Journal Journal
 	Bin     Bin // nil: nothing is kept
-	Run     int64
-	Policy  string // "orphans"
-	Plan    string // its id; "" if the run made its own
-	Control []media.Key
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Refetchable: what goes can be had again, and its name is never used twice. Without
+	// a Bin nothing is asked of the bucket before it goes.
+	Refetchable bool
+	Run         int64
+	Policy      string // "orphans"
+	Plan        string // its id; "" if the run made its own
+	Control     []media.Key
+	Now         func() time.Time
+	Log         *slog.Logger
 	// Raise is called once, right before the first effect, and refuses if this
 	// machine, ledger or database is not the one in the mark any more.
 	Raise func(ctx context.Context) error

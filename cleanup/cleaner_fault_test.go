@@ -228,6 +228,52 @@ func TestOneLate(t *testing.T) {
 	}
 }
 
+// slowDelete answers what one deletion came to minutes later.
+type slowDelete struct {
+	cleanup.Deleter
+	key media.Key
+	d   time.Duration
+}
+
+func (s slowDelete) Delete(ctx context.Context, k media.Key) error {
+	err := s.Deleter.Delete(ctx, k)
+	if k == s.key {
+		time.Sleep(s.d)
+	}
+	return err
+}
+
+// TestLookGrowsOld: while deletions take long the rows are looked at again. Who owns an
+// object by then keeps it, unless its deletion was sent: only the bucket knows then.
+func TestLookGrowsOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		list := g.orphans(8)
+		g.edit = func(c *cleanup.Cleaner) {
+			late := lateDelete{c.Bucket, list[1].Key, &r2.Error{Op: costs.DeleteObject, Key: list[1].Key, Err: r2.ErrTransient}}
+			c.Bucket = slowDelete{late, list[3].Key, cleanup.LookLife}
+		}
+		looks := 0
+		g.db.before = func(map[media.Class][]int64) {
+			if looks++; looks == 2 {
+				for _, i := range []int{1, 2, 6} { // one not answered, one gone, one to come
+					p, _ := media.Parse(list[i].Key)
+					g.db.rows[p.Class][p.ID] = media.Row{Class: p.Class, ID: p.ID, Remote: true, Files: []media.Filed{{Attachment: "avatars", Name: "a.png"}}}
+				}
+			}
+		}
+		c, err := g.clean(t.Context(), list)
+		must(t, err)
+		equal(t, looks, 2)
+		equal(t, c.Kept(), map[string]int64{cleanup.KeptOwned: 1, cleanup.Unanswered: 1})
+		equal(t, g.rows()[list[6].Key].State, ledger.RemovalKept)
+		equal(t, g.rows()[list[1].Key].State, ledger.RemovalIntent)
+		g.server.Delete(string(list[1].Key))
+		g.truth()
+	})
+}
+
 // TestOutage: a deletion does not wait through an outage. When the bucket is back, what
 // the last look at the rows found may be over, and nothing more goes.
 func TestOutage(t *testing.T) {

@@ -120,8 +120,11 @@ func TestCancelled(t *testing.T) {
 				return fixtures.Fault{}
 			})
 			c, err := g.clean(ctx, list)
-			if err == nil && c.Removed().Objects != objects {
-				t.Errorf("%d removed, and no error", c.Removed().Objects)
+			if err == nil && c.Removed().Objects != objects || err != nil && !errors.Is(err, errScripted) && !errors.Is(err, context.Canceled) {
+				t.Errorf("%d removed: %v", c.Removed().Objects, err)
+			}
+			if kept := c.Kept()[cleanup.KeptUnproven]; kept > 0 {
+				t.Errorf("%d copies are said to be unproven", kept)
 			}
 			g.truth()
 		})

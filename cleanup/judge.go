@@ -21,6 +21,7 @@ type judged struct {
 	object r2.Object
 	kind   ledger.SuspectKind
 	reason string
+	row    *media.Row // nil: there is none, or nobody was asked
 }
 
 // askable says whether a row may own k's object, and where that row is.
@@ -66,11 +67,11 @@ func judge(o r2.Object, rows mastodon.Rows) judged {
 	}
 	p, reason := askable(o.Key)
 	if reason != "" {
-		return judged{o, ledger.Unknown, reason}
+		return judged{object: o, kind: ledger.Unknown, reason: reason}
 	}
 	asked, ok := rows[p.Class]
 	if !ok {
-		return judged{o, ledger.Unknown, reasonUnasked}
+		return judged{object: o, kind: ledger.Unknown, reason: reasonUnasked}
 	}
 	var row *media.Row
 	if r, ok := asked[p.ID]; ok {
@@ -78,13 +79,13 @@ func judge(o r2.Object, rows mastodon.Rows) judged {
 	}
 	switch why := media.Judge(p, row); {
 	case why == media.Owned:
-		return judged{object: o}
+		return judged{object: o, row: row}
 	case why == media.Unfamiliar:
-		return judged{o, ledger.Unknown, string(why)}
+		return judged{o, ledger.Unknown, string(why), row}
 	case row != nil && (!row.Remote || row.Busy):
 		// Nobody could fetch it again, so a person decides.
-		return judged{o, ledger.Review, string(why)}
+		return judged{o, ledger.Review, string(why), row}
 	default:
-		return judged{o, ledger.Orphan, string(why)}
+		return judged{o, ledger.Orphan, string(why), row}
 	}
 }

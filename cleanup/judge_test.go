@@ -84,8 +84,9 @@ func TestJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := r2.Object{Key: tt.key, Size: 7, ETag: "e"}
-			want := judged{o, tt.kind, tt.reason}
-			if got := judge(o, tt.rows); got != want {
+			want := judged{o, tt.kind, tt.reason, nil}
+			got := judge(o, tt.rows)
+			if got.row = nil; got != want {
 				t.Errorf("judged %+v, want %+v", got, want)
 			}
 		})

@@ -77,8 +77,8 @@ func TestEveryByteCounts(t *testing.T) {
 func TestPlanLines(t *testing.T) {
 	t.Parallel()
 	whole := string(smallPlan(t, 1))
-	for _, long := range []string{"x", " ", "\n", "x\n", `"`} {
-		for _, at := range []int{0, len(whole) / 2, len(whole) - 5} {
+	for _, long := range []string{"x", "\n", "x\n"} {
+		for _, at := range []int{0, len(whole) - 5} {
 			r := &endless{text: whole[:at], more: long}
 			_, err := readPlan(r, planVisit{head: func(*Plan) {}, part: func(string) error { return nil }, each: func(Candidate) {}})
 			if err == nil || r.n > 4*maxPlanLine {

@@ -49,6 +49,7 @@ func newRig(t testing.TB) *rig {
 	g := &rig{t: t, state: t.TempDir(), trash: filepath.Join(t.TempDir(), "trash"), db: newDB(), planted: map[media.Key]fixtures.Object{}}
 	g.server = fixtures.NewBucket(fixtures.Options{OnDelete: g.onDelete})
 	g.open()
+	t.Cleanup(func() { _, _ = g.ledger.Close(), g.store.Close() }) // where a test ended early
 	for id := range int64(15) {
 		k := avatar(900_000 + id)
 		g.plant(k, "owned")

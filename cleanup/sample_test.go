@@ -103,13 +103,13 @@ func TestSampleSmall(t *testing.T) {
 // TestSampleOwnedOnly: what belongs to nobody, is private or is ours is no control.
 func TestSampleOwnedOnly(t *testing.T) {
 	t.Parallel()
-	tally := &tally{scan: new(Scan), totals: map[Group]*Sum{}, classes: map[media.Class]*Sum{}, sample: newSample(sampleNow)}
+	tally := &tally{scan: new(Scan), totals: map[Group]*Sum{}, classes: map[media.Class]*Sum{}, owners: map[Holding]*Sum{}, sample: newSample(sampleNow)}
 	owned := sampled(media.Accounts, "avatars", true, 1, 1)
 	tally.add([]judged{
 		{object: owned},
-		{sampled(media.Accounts, "avatars", true, 2, 1), ledger.Orphan, "row gone"},
-		{sampled(media.Accounts, "avatars", true, 3, 1), ledger.Review, "row gone"},
-		{sampled(media.Accounts, "avatars", true, 4, 1), ledger.Unknown, "row gone"},
+		{sampled(media.Accounts, "avatars", true, 2, 1), ledger.Orphan, "row gone", nil},
+		{sampled(media.Accounts, "avatars", true, 3, 1), ledger.Review, "row gone", nil},
+		{sampled(media.Accounts, "avatars", true, 4, 1), ledger.Unknown, "row gone", nil},
 		{object: sampled(media.Backups, "dumps", false, 5, 1)},
 		{object: r2.Object{Key: ".mediamove/owner.json"}},
 		{object: r2.Object{Key: "robots.txt"}},

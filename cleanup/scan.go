@@ -49,10 +49,18 @@ type Survey struct {
 	Classes  []media.Class // that the database has a table for; nil: all
 	Run      int64
 	Now      func() time.Time // the server's clock
+	// Cache, if set, gathers what prune may clear, from the same listing.
+	Cache watcher
 	// Each, if set, is told every object of the listing, in its order.
 	Each func(ctx context.Context, o r2.Object) error
 
 	listed atomic.Int64
+}
+
+// A watcher sees every page after it was judged.
+type watcher interface {
+	begin(ctx context.Context) error
+	page(ctx context.Context, all []judged) error
 }
 
 // Page is how many objects are judged together: a page of the listing.
@@ -73,9 +81,14 @@ func (s *Survey) Scan(ctx context.Context) (*Scan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Cache != nil {
+		if err := s.Cache.begin(ctx); err != nil {
+			return nil, err
+		}
+	}
 	t := &tally{
 		scan: &Scan{Run: s.Run, At: at, Control: Control{Run: control.run, Known: int64(len(control.keys))}}, control: control.keys,
-		totals: map[Group]*Sum{}, classes: map[media.Class]*Sum{}, sample: newSample(at),
+		totals: map[Group]*Sum{}, classes: map[media.Class]*Sum{}, owners: map[Holding]*Sum{}, sample: newSample(at),
 	}
 	pages := make(chan []r2.Object)
 	group, inner := errgroup.WithContext(ctx)
@@ -172,6 +185,11 @@ func (s *Survey) page(ctx context.Context, objects []r2.Object, t *tally) error 
 	if err := s.newest(ctx, all, t); err != nil {
 		return err
 	}
+	if s.Cache != nil {
+		if err := s.Cache.page(ctx, all); err != nil {
+			return err
+		}
+	}
 	t.add(all)
 	s.listed.Add(int64(len(objects)))
 	if len(suspects) == 0 {
@@ -220,6 +238,22 @@ type Group struct {
 	Reason string
 }
 
+// A Holding is what one owner has of one class.
+type Holding struct {
+	Class media.Class
+	Owner string // "local", "remote", or the kind of what nobody owns
+}
+
+func ownerOf(j *judged) string {
+	switch {
+	case j.kind != "":
+		return string(j.kind)
+	case j.row != nil && j.row.Remote:
+		return "remote"
+	}
+	return "local"
+}
+
 // A Sum adds up objects.
 type Sum struct{ Objects, Bytes int64 }
 
@@ -234,6 +268,8 @@ type Scan struct {
 	Totals  map[Group]Sum
 	Classes map[media.Class]Sum // all objects, owned or not
 	Counts  map[string]int64    // rows by table
+	// Holdings are all objects by class and by whose they are.
+	Holdings map[Holding]Sum
 
 	Newest        time.Time // newest snowflake in the database; zero if there is none
 	NewestForeign time.Time // LastModified of what Mastodon wrote last; zero if nothing
@@ -266,6 +302,7 @@ type tally struct {
 	control map[media.Key]struct{}
 	totals  map[Group]*Sum
 	classes map[media.Class]*Sum
+	owners  map[Holding]*Sum
 	sample  *sample
 	recent  recent
 }
@@ -281,6 +318,7 @@ func (t *tally) add(all []judged) {
 		}
 		t.scan.All.add(j.object.Size)
 		sumOf(t.classes, k.Class()).add(j.object.Size)
+		sumOf(t.owners, Holding{k.Class(), ownerOf(j)}).add(j.object.Size)
 		sumOf(t.totals, Group{j.kind, prefixOf(k), j.reason}).add(j.object.Size)
 		if _, ok := t.control[k]; ok {
 			t.scan.Control.Listed++
@@ -334,6 +372,7 @@ func (t *tally) finish(ctx context.Context, db Instance) (*Scan, error) {
 	var err1, err2 error
 	t.scan.Counts, err1 = db.Counts(ctx)
 	t.scan.Newest, err2 = db.Newest(ctx)
+	t.scan.Holdings = sums(t.owners)
 	t.scan.Totals, t.scan.Classes, t.scan.Sample = sums(t.totals), sums(t.classes), t.sample.keys()
 	t.scan.Recent = t.recent.sum()
 	if err := errors.Join(err1, err2); err != nil {

@@ -10,7 +10,6 @@ import (
 	"example.org/mediamove/cleanup/trash"
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/media"
-	"example.org/mediamove/r2"
 )
 
 // A Records is the journal as undo needs it.
@@ -104,7 +103,7 @@ func (u *Undo) one(ctx context.Context, r ledger.Removal) (Undoing, error) {
 	case errors.Is(err, trash.ErrDamaged):
 		done.Outcome, done.Detail = Damaged, err.Error()
 		return done, nil
-	case stopsRun(err), r2.Stops(err):
+	case stopsRun(ctx, err):
 		return done, err
 	default:
 		done.Outcome, done.Detail = NotPut, err.Error()

@@ -62,6 +62,9 @@ func (w *work) gone(i int) {
 
 func (w *work) open(i int) bool { return w.removals[i].State == ledger.RemovalIntent }
 
+// untried: it may still be left alone, for nothing was sent.
+func (w *work) untried(i int) bool { return w.open(i) && !w.sent[i] }
+
 // keepCopies puts a proven copy of every object into the trash.
 func (w *work) keepCopies(ctx context.Context) error {
 	errs := make([]error, len(w.removals))
@@ -71,7 +74,7 @@ func (w *work) keepCopies(ctx context.Context) error {
 		group.Go(func() error {
 			errs[i] = w.copyOf(inner, i)
 			w.copied[i] = errs[i] == nil && w.c.Bin != nil
-			if stopsRun(errs[i]) {
+			if stopsRun(inner, errs[i]) {
 				return errs[i]
 			}
 			return nil
@@ -105,6 +108,9 @@ func (w *work) copyOf(ctx context.Context, i int) error {
 		}
 		return err
 	}
+	if w.c.Refetchable {
+		return nil
+	}
 	head, err := w.c.Bucket.Head(ctx, r.Key)
 	switch {
 	case err != nil:
@@ -115,9 +121,10 @@ func (w *work) copyOf(ctx context.Context, i int) error {
 	return nil
 }
 
-// stopsRun reports whether err is about more than one object.
-func stopsRun(err error) bool {
-	return err != nil && (r2.Stops(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+// stopsRun reports whether err is about more than one object. A run that was called off
+// ends with its cause, which may be any error.
+func stopsRun(ctx context.Context, err error) bool {
+	return err != nil && (ctx.Err() != nil || r2.Stops(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, ledger.ErrBroken) || errors.Is(err, trash.ErrBroken))
 }
 
@@ -139,7 +146,7 @@ func (w *work) fresh(ctx context.Context) error {
 func (w *work) lookAgain(ctx context.Context) error {
 	var objects []r2.Object
 	for i := range w.removals {
-		if w.open(i) {
+		if w.untried(i) {
 			objects = append(objects, r2.Object{Key: w.removals[i].Key})
 		}
 	}
@@ -152,7 +159,7 @@ func (w *work) lookAgain(ctx context.Context) error {
 		return fmt.Errorf("look again before deleting: %w: %w", ErrRows, err)
 	}
 	for i := range w.removals {
-		if !w.open(i) {
+		if !w.untried(i) {
 			continue
 		}
 		if j := judge(r2.Object{Key: w.removals[i].Key}, rows); j.kind != ledger.Orphan {
@@ -167,7 +174,7 @@ func (w *work) remove(ctx context.Context, oneByOne bool) error {
 	var together []int
 	for i := range w.removals {
 		switch {
-		case !w.open(i):
+		case !w.untried(i):
 		case oneByOne || w.c.single || !r2.Batchable(w.removals[i].Key):
 			if err := w.removeOne(ctx, i); err != nil {
 				return err
@@ -183,7 +190,7 @@ func (w *work) remove(ctx context.Context, oneByOne bool) error {
 }
 
 func (w *work) removeOne(ctx context.Context, i int) error {
-	if err := w.fresh(ctx); err != nil || !w.open(i) {
+	if err := w.fresh(ctx); err != nil || !w.untried(i) {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -202,7 +209,7 @@ func (w *work) settle(ctx context.Context, i int, err error) error {
 		w.gone(i)
 		return nil
 	}
-	if stopsRun(err) {
+	if stopsRun(ctx, err) {
 		return err
 	}
 	head, lookErr := w.c.Bucket.Head(ctx, w.removals[i].Key)
@@ -231,7 +238,7 @@ func (w *work) removeMany(ctx context.Context, together []int) error {
 	if err := w.fresh(ctx); err != nil {
 		return err
 	}
-	together = slices.DeleteFunc(together, func(i int) bool { return !w.open(i) })
+	together = slices.DeleteFunc(together, func(i int) bool { return !w.untried(i) })
 	if len(together) == 0 {
 		return nil
 	}
@@ -310,7 +317,7 @@ func (w *work) record(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for i := range w.removals {
-		if w.open(i) && !w.sent[i] {
+		if w.untried(i) {
 			w.keep(i, keptBefore, "")
 		}
 	}
