@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 
 	"example.org/mediamove/cleanup"
@@ -107,7 +108,7 @@ func TestCancelled(t *testing.T) {
 	total := requests(whole)
 	whole.truth()
 	for at := int64(1); at <= total; at++ {
-		t.Run(fmt.Sprint(at), func(t *testing.T) {
+		t.Run(strconv.FormatInt(at, 10), func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)

@@ -38,14 +38,31 @@ func askable(k media.Key) (p media.Path, reason string) {
 	return p, ""
 }
 
-// idsOf collects the rows to ask for. Listings are sorted, so an object's styles and
+// A place is what [askable] says of a key. A scan reads every key just once: of all that
+// it does itself, this takes longest.
+type place struct {
+	path   media.Path
+	reason string
+}
+
+func locate(objects []r2.Object) []place {
+	places := make([]place, len(objects))
+	for i := range objects {
+		places[i].path, places[i].reason = askable(objects[i].Key)
+	}
+	return places
+}
+
+func idsOf(objects []r2.Object) map[media.Class][]int64 { return idsAt(locate(objects)) }
+
+// idsAt collects the rows to ask for. Listings are sorted, so an object's styles and
 // its row's other files stand close together: most doubles are neighbours.
-func idsOf(objects []r2.Object) map[media.Class][]int64 {
+func idsAt(places []place) map[media.Class][]int64 {
 	ids := make(map[media.Class][]int64)
 	seen := make(map[media.Class]map[int64]struct{})
-	for i := range objects {
-		p, reason := askable(objects[i].Key)
-		if reason != "" {
+	for i := range places {
+		p := &places[i].path
+		if places[i].reason != "" {
 			continue
 		}
 		if seen[p.Class] == nil {
@@ -59,15 +76,20 @@ func idsOf(objects []r2.Object) map[media.Class][]int64 {
 	return ids
 }
 
-// judge says who owns o. rows must be younger than o's listing and hold the answer for
-// every id of [idsOf].
 func judge(o r2.Object, rows mastodon.Rows) judged {
+	p, reason := askable(o.Key)
+	return judgeAt(o, &place{p, reason}, rows)
+}
+
+// judgeAt says who owns o, which is at p. rows must be younger than o's listing and hold
+// the answer for every id of [idsAt].
+func judgeAt(o r2.Object, at *place, rows mastodon.Rows) judged {
 	if o.Key.Reserved() {
 		return judged{object: o}
 	}
-	p, reason := askable(o.Key)
-	if reason != "" {
-		return judged{object: o, kind: ledger.Unknown, reason: reason}
+	p := at.path
+	if at.reason != "" {
+		return judged{object: o, kind: ledger.Unknown, reason: at.reason}
 	}
 	asked, ok := rows[p.Class]
 	if !ok {

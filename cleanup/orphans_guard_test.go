@@ -57,6 +57,31 @@ func TestStillTooYoung(t *testing.T) {
 	}
 }
 
+// TestStillTheSame: an object that was replaced, and is a candidate by now as it is, is
+// not the one of the plan; nor is one that only an earlier run saw.
+func TestStillTheSame(t *testing.T) {
+	t.Parallel()
+	g := newNight(t, old(1, noon.AddDate(0, 0, -30)), old(2, noon.AddDate(0, 0, -30)))
+	g.look()
+	g.later(20 * time.Hour)
+	plan, err := all(g.last.Candidates(t.Context()))
+	must(t, err)
+	g.objects[0].ETag = "other"
+	g.look()
+	equal(t, g.later(20*time.Hour), []media.Key{avatar(1), avatar(2)})
+	dropped := int64(0)
+	got, err := all(g.last.Still(t.Context(), each(plan, nil), &dropped))
+	must(t, err)
+	equal(t, []any{got, dropped}, []any{plan[1:], int64(1)})
+
+	g.objects = g.objects[:1]
+	g.edit = func(o *cleanup.Orphans) { o.Hold = true } // the marks of what is gone stay
+	equal(t, g.later(time.Hour), []media.Key{avatar(1)})
+	got, err = all(g.last.Still(t.Context(), each(plan, nil), &dropped))
+	must(t, err)
+	equal(t, len(got), 0)
+}
+
 // TestDoubtedScan: a database that is contradicted leaves nothing behind that a later run
 // is held against; its marks stay, and alone they are worth nothing.
 func TestDoubtedScan(t *testing.T) {

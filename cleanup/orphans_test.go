@@ -1,7 +1,6 @@
 package cleanup_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -226,5 +225,23 @@ func TestManyNights(t *testing.T) {
 	g := newNight(t, objects...)
 	g.look()
 	got := g.later(20 * time.Hour)
-	equal(t, []string{fmt.Sprint(len(got)), string(got[0]), string(got[2499])}, []string{"2500", string(avatar(1)), string(avatar(2500))})
+	equal(t, []any{len(got), got[0], got[2499]}, []any{2500, avatar(1), avatar(2500)})
+}
+
+// TestUndoMarks: the waiting of what a run marked first begins anew.
+func TestUndoMarks(t *testing.T) {
+	t.Parallel()
+	g := newNight(t, old(1, noon.AddDate(0, 0, -30)), old(2, noon.AddDate(0, 0, -30)))
+	g.look()
+	u := &cleanup.Undo{Records: g.ledger, Run: 2, Now: time.Now}
+	for _, tt := range []struct {
+		run int64
+		key media.Key
+		n   int64
+	}{{2, "", 0}, {1, avatar(2), 1}, {1, "", 1}} {
+		n, err := u.Marks(t.Context(), tt.run, tt.key)
+		must(t, err)
+		equal(t, n, tt.n)
+	}
+	equal(t, g.later(20*time.Hour), []media.Key(nil))
 }

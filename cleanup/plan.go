@@ -18,8 +18,11 @@ import (
 	"example.org/mediamove/media"
 )
 
-// PlanSchema names the format of a plan's file.
-const PlanSchema = "mediamove.orphans-plan/1"
+// The schemas name the format of a plan's file, and whose plan it is.
+const (
+	PlanSchema      = "mediamove.orphans-plan/1"
+	PrunePlanSchema = "mediamove.prune-plan/1"
+)
 
 // PlanLife is how long a plan may be applied: what it rests on grows old.
 const PlanLife = 24 * time.Hour
@@ -39,6 +42,9 @@ type Plan struct {
 	Classes    map[media.Class]Sum `json:"classes"`
 	Above      []Above             `json:"above"` // classes beyond the limits
 	Reasons    map[string]Sum      `json:"reasons"`
+
+	Budget     *Budget `json:"budget,omitempty"`      // of a prune
+	AllowShare float64 `json:"allow_share,omitempty"` // of a prune: per cent of the cache
 }
 
 // Age is a duration that JSON shows as people write it.
@@ -61,7 +67,8 @@ type Candidate struct {
 	Size     int64     `json:"size"`
 	ETag     string    `json:"etag"`
 	Modified time.Time `json:"modified"`
-	First    time.Time `json:"first_seen"`
+	First    time.Time `json:"first_seen"`    // or, of a row's object, since when it is there
+	Row      int64     `json:"row,omitempty"` // whose columns go first, if it has a row
 }
 
 // NewPlanID returns a random plan id.
@@ -155,8 +162,8 @@ const maxPlanLine = 1 << 20
 // OpenPlan reads the file at path once and checks its sum, so that nothing is believed
 // of a plan that was cut or edited. The error wraps [ErrPlan].
 func OpenPlan(path string) (*PlanFile, error) {
-	f, n, err := &PlanFile{path: path}, Sum{}, error(nil)
-	f.SHA256, err = f.read(planVisit{
+	f, n := &PlanFile{path: path}, Sum{}
+	sum, err := f.read(planVisit{
 		head: func(p *Plan) { f.Plan = *p },
 		part: func(sum string) error { f.parts = append(f.parts, sum); return nil },
 		each: func(c Candidate) { n.add(c.Size) },
@@ -164,11 +171,12 @@ func OpenPlan(path string) (*PlanFile, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s: %w", ErrPlan, filepath.Base(path), err)
-	case f.Schema != PlanSchema:
+	case f.Schema != PlanSchema && f.Schema != PrunePlanSchema:
 		return nil, fmt.Errorf("%w: %s: schema %.40q, want %q", ErrPlan, filepath.Base(path), f.Schema, PlanSchema)
 	case n != f.Candidates:
 		return nil, fmt.Errorf("%w: %s: %d candidates, its head says %d", ErrPlan, filepath.Base(path), n.Objects, f.Candidates.Objects)
 	}
+	f.SHA256 = sum
 	return f, nil
 }
 

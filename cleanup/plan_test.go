@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestPlanRoundTrip(t *testing.T) {
 		want.MinAge = cleanup.Age(rapid.Int64Range(0, 1<<50).Draw(r, "age"))
 		want.Above = rapid.SampledFrom([][]cleanup.Above{nil, {{Class: media.Accounts, Candidates: cleanup.Sum{Objects: 30, Bytes: 1}, Objects: 20, Bytes: 5}}}).Draw(r, "above")
 		n++
-		path := filepath.Join(dir, fmt.Sprint(n))
+		path := filepath.Join(dir, strconv.Itoa(n))
 		must(t, cleanup.WritePlan(path, want, each(list, nil)))
 		defer func() { must(t, os.Remove(path)) }()
 		f, err := cleanup.OpenPlan(path)
@@ -103,7 +104,7 @@ func TestPlanRoundTrip(t *testing.T) {
 func TestPlanSizes(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 1, 2, 999, 1000, 1001, 1999, 2000, 2001, 3500} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			t.Parallel()
 			list := candidates(n)
 			f, err := cleanup.OpenPlan(saved(t, list))

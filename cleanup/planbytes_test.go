@@ -2,10 +2,10 @@ package cleanup
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -20,7 +20,7 @@ func smallPlan(t *testing.T, n int64) []byte {
 	p := &Plan{Schema: PlanSchema, ID: "0f", BucketID: "b", LedgerID: "l", Made: at, Expires: at, Limits: Ceilings(), Candidates: Sum{n, n}}
 	err := WritePlan(path, p, func(yield func(Candidate, error) bool) {
 		for i := range n {
-			if !yield(Candidate{Key: media.Key(fmt.Sprint(i)), Reason: "row gone", Size: 1, ETag: "e", Modified: at, First: at}, nil) {
+			if !yield(Candidate{Key: media.Key(strconv.FormatInt(i, 10)), Reason: "row gone", Size: 1, ETag: "e", Modified: at, First: at}, nil) {
 				return
 			}
 		}

@@ -67,9 +67,11 @@ func TestPlanFields(t *testing.T) {
 		"in the limits":    resum(`"objects": 1000`, `"objects": 1000, "at_most": 1`),
 		"in the candidate": resum(`"reason":`, `"if":1,"reason":`),
 		"two on a line":    resum("}\n],", "}{}\n],"),
+		"two in the head":  resum(",\n\"list\": [", "\n}{,\n\"list\": ["),
+		"no comma":         resum(",\n\"list\": [", "\n\"list\": ["),
 	} {
 		if !refused(t, path, text) {
-			t.Errorf("%s: an unknown field is lost", name)
+			t.Errorf("%s: taken for a plan", name)
 		}
 	}
 	if refused(t, path, resum("row gone", "row gone.")) {
@@ -80,8 +82,8 @@ func TestPlanFields(t *testing.T) {
 // summed gives text, a plan, the sum that it should have.
 func summed(t testing.TB, text []byte) []byte {
 	t.Helper()
-	i := bytes.Index(text, []byte("\n],\n\"sha256\""))
-	return []byte(string(text[:i]) + "\n],\n\"sha256\": \"" + sha(text[:i]) + "\"}\n")
+	head, _, _ := bytes.Cut(text, []byte("\n],\n\"sha256\""))
+	return []byte(string(head) + "\n],\n\"sha256\": \"" + sha(head) + "\"}\n")
 }
 
 // TestPlanChanges: between the check and the use the file is replaced, edited or goes.

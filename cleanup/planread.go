@@ -95,9 +95,12 @@ func (p *planReader) head() (*Plan, error) {
 		}
 		head.Write(line)
 	}
-	text := strings.TrimSuffix(head.String(), ",\n") + "\n}"
+	text, ok := strings.CutSuffix(head.String(), ",\n")
+	if !ok {
+		return nil, errCutPlan
+	}
 	plan := new(Plan)
-	return plan, decode(strings.NewReader(text), plan)
+	return plan, decode(strings.NewReader(text+"\n}"), plan)
 }
 
 // decode takes nothing but one value: a limit of a later version must not be lost.

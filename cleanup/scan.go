@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,21 +162,22 @@ func (s *Survey) list(ctx context.Context, pages chan<- []r2.Object) error {
 
 // ids leaves out classes without a table: the database must not be asked for those, and
 // a single such object must not end every scan.
-func (s *Survey) ids(objects []r2.Object) map[media.Class][]int64 {
-	ids := idsOf(objects)
+func (s *Survey) ids(places []place) map[media.Class][]int64 {
+	ids := idsAt(places)
 	maps.DeleteFunc(ids, func(c media.Class, _ []int64) bool { return s.Classes != nil && !slices.Contains(s.Classes, c) })
 	return ids
 }
 
 func (s *Survey) page(ctx context.Context, objects []r2.Object, t *tally) error {
-	rows, err := s.Instance.Rows(ctx, s.ids(objects))
+	places := locate(objects)
+	rows, err := s.Instance.Rows(ctx, s.ids(places))
 	if err != nil {
 		return fmt.Errorf("%w of %d objects: %w", ErrRows, len(objects), err)
 	}
 	var suspects []ledger.Suspect
 	all := make([]judged, len(objects))
 	for i, o := range objects {
-		all[i] = judge(o, rows)
+		all[i] = judgeAt(o, &places[i], rows)
 		if all[i].kind != "" {
 			suspects = append(suspects, ledger.Suspect{
 				Key: o.Key, Kind: all[i].kind, Reason: all[i].reason, Size: o.Size, ETag: o.ETag, Modified: o.LastModified,
@@ -319,7 +321,7 @@ func (t *tally) add(all []judged) {
 		t.scan.All.add(j.object.Size)
 		sumOf(t.classes, k.Class()).add(j.object.Size)
 		sumOf(t.owners, Holding{k.Class(), ownerOf(j)}).add(j.object.Size)
-		sumOf(t.totals, Group{j.kind, prefixOf(k), j.reason}).add(j.object.Size)
+		sumOf(t.totals, Group{j.kind, prefixOf(j), j.reason}).add(j.object.Size)
 		if _, ok := t.control[k]; ok {
 			t.scan.Control.Listed++
 			if j.kind != "" {
@@ -351,17 +353,28 @@ func sums[K comparable](m map[K]*Sum) map[K]Sum {
 	return out
 }
 
-// prefixOf is the folder of an attachment, as people know it.
-func prefixOf(k media.Key) string {
-	p, err := media.Parse(k)
-	if err != nil {
-		return ""
+// prefixOf is the folder of an attachment, as people know it; "" of what is none. Only
+// unknown objects have to be read again to tell.
+func prefixOf(j *judged) string {
+	k := string(j.object.Key)
+	if j.kind == ledger.Unknown {
+		if _, err := media.Parse(j.object.Key); err != nil {
+			return ""
+		}
 	}
-	prefix := string(p.Class) + "/" + p.Attachment
-	if p.Cached {
-		prefix = "cache/" + prefix
+	folders := 2 // class and attachment
+	if strings.HasPrefix(k, "cache/") {
+		folders++
 	}
-	return prefix
+	end := 0
+	for range folders {
+		next := strings.IndexByte(k[end:], '/')
+		if next < 0 {
+			return ""
+		}
+		end += next + 1
+	}
+	return k[:end-1]
 }
 
 // finish asks what the guards want to know of the database. It comes after the

@@ -3,6 +3,7 @@ package cleanup_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -116,12 +117,8 @@ func TestScanIsWhole(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			db, m := newDB(), newMarks()
-			for k, v := range tt.db {
-				db.fails[k] = v
-			}
-			for k, v := range tt.marks {
-				m.fails[k] = v
-			}
+			maps.Copy(db.fails, tt.db)
+			maps.Copy(m.fails, tt.marks)
 			list := avatars(objects)
 			for i := range list { // so that every page is looked up
 				list[i].LastModified = noon.Add(time.Duration(i-objects) * time.Second)

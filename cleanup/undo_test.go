@@ -281,21 +281,3 @@ type cutRecords struct{ *ledger.Ledger }
 func (cutRecords) Restored(context.Context, ledger.Restoration) error {
 	return errCut
 }
-
-// TestUndoMarks: the waiting of what a run marked first begins anew.
-func TestUndoMarks(t *testing.T) {
-	t.Parallel()
-	g := newNight(t, old(1, noon.AddDate(0, 0, -30)), old(2, noon.AddDate(0, 0, -30)))
-	g.look()
-	u := &cleanup.Undo{Records: g.ledger, Run: 2, Now: time.Now}
-	for _, tt := range []struct {
-		run int64
-		key media.Key
-		n   int64
-	}{{2, "", 0}, {1, avatar(2), 1}, {1, "", 1}} {
-		n, err := u.Marks(t.Context(), tt.run, tt.key)
-		must(t, err)
-		equal(t, n, tt.n)
-	}
-	equal(t, g.later(20*time.Hour), []media.Key(nil))
-}

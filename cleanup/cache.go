@@ -1,0 +1,233 @@
+package cleanup
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"example.org/mediamove/ledger"
+	"example.org/mediamove/mastodon"
+	"example.org/mediamove/media"
+)
+
+// Fates says what may be cleared, and why not.
+type Fates interface {
+	Fates(ctx context.Context, rule mastodon.PruneRule, ids map[media.Class][]int64) (map[media.Class]map[int64]mastodon.Fate, error)
+}
+
+// A Clearings remembers rows that were cleared and whose objects may still be there.
+type Clearings interface {
+	OpenClearing(ctx context.Context, c media.Class, rowID int64) (ledger.Clearing, error)
+	AnyCleared(ctx context.Context) (bool, error)
+}
+
+// A Cache gathers, during a [Survey], the objects of every row that may be cleared, in
+// the documented order: attachments before preview cards, the older week first, within
+// a week the larger row first, then the smaller id. Memory doesn't grow with them.
+type Cache struct {
+	Fates     Fates
+	Rule      mastodon.PruneRule
+	Scratch   Scratch
+	Clearings Clearings
+
+	mu      sync.Mutex
+	cached  Sum                       // remote attachments and cards, all of them
+	open    Sum                       // of these, what may be cleared
+	kept    map[mastodon.Keep]Sum     // why not
+	oldest  map[media.Class]time.Time // oldest row that is kept
+	cleared bool                      // an earlier run cleared rows and did not come to the objects
+	resume  Sum
+}
+
+// prunable are the classes whose files come back by themselves when somebody looks.
+func prunable(c media.Class) bool { return c == media.MediaAttachments || c == media.PreviewCards }
+
+// begin finds out whether an earlier run left objects of cleared rows.
+func (c *Cache) begin(ctx context.Context) (err error) {
+	c.kept, c.oldest = map[mastodon.Keep]Sum{}, map[media.Class]time.Time{}
+	c.cleared, err = c.Clearings.AnyCleared(ctx)
+	return err
+}
+
+// page notes what of a judged page is cache.
+func (c *Cache) page(ctx context.Context, all []judged) error {
+	ids := map[media.Class][]int64{}
+	seen := map[media.Class]map[int64]struct{}{}
+	for i := range all {
+		if r := all[i].row; all[i].kind == "" && r != nil && r.Remote && prunable(r.Class) {
+			if seen[r.Class] == nil {
+				seen[r.Class] = map[int64]struct{}{}
+			}
+			if _, twice := seen[r.Class][r.ID]; !twice {
+				seen[r.Class][r.ID] = struct{}{}
+				ids[r.Class] = append(ids[r.Class], r.ID)
+			}
+		}
+	}
+	var fates map[media.Class]map[int64]mastodon.Fate
+	if len(ids) > 0 {
+		var err error
+		if fates, err = c.Fates.Fates(ctx, c.Rule, ids); err != nil {
+			return fmt.Errorf("%w: what may be cleared: %w", ErrRows, err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range all {
+		if err := c.note(ctx, &all[i], fates); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note adds one object to what may go, or to what is kept and why.
+func (c *Cache) note(ctx context.Context, j *judged, fates map[media.Class]map[int64]mastodon.Fate) error {
+	if j.kind == ledger.Orphan && c.cleared {
+		return c.leftover(ctx, j)
+	}
+	if j.kind != "" || j.row == nil || !j.row.Remote || !prunable(j.row.Class) {
+		return nil
+	}
+	c.cached.add(j.object.Size)
+	fate, ok := fates[j.row.Class][j.row.ID]
+	if !ok { // the row went between the two questions
+		return nil
+	}
+	if fate.Keep != "" {
+		c.kept[fate.Keep] = plus(c.kept[fate.Keep], j.object.Size)
+		if at := c.oldest[fate.Class]; at.IsZero() || fate.Since.Before(at) {
+			c.oldest[fate.Class] = fate.Since
+		}
+		return nil
+	}
+	c.open.add(j.object.Size)
+	return c.Scratch.Add(ctx, ledger.Loose{
+		Side: ledger.InBucket, Key: orderKey(&fate, j.object.Key), Data: binary.BigEndian.AppendUint64(nil, uint64(fate.Since.Unix())),
+		Object: ledger.ListedObject{Key: j.object.Key, Size: j.object.Size, ETag: j.object.ETag, LastModified: j.object.LastModified},
+	})
+}
+
+// leftover notes an object whose row an earlier run cleared, before it was stopped.
+func (c *Cache) leftover(ctx context.Context, j *judged) error {
+	p, err := media.Parse(j.object.Key)
+	if err != nil || !prunable(p.Class) {
+		return nil
+	}
+	cleared, err := c.Clearings.OpenClearing(ctx, p.Class, p.ID)
+	switch {
+	case errors.Is(err, ledger.ErrUnknown):
+		return nil
+	case err != nil:
+		return err
+	}
+	was, err := mastodon.RowOf(cleared.Class, cleared.RowID, cleared.Columns)
+	if err != nil || !was.MayOwn(p) {
+		return err
+	}
+	c.resume.add(j.object.Size)
+	return c.Scratch.Add(ctx, ledger.Loose{
+		Side: ledger.InBucket, Key: media.Key("0 " + j.object.Key), Data: []byte(j.reason),
+		Object: ledger.ListedObject{Key: j.object.Key, Size: j.object.Size, ETag: j.object.ETag, LastModified: j.object.LastModified},
+	})
+}
+
+// week is the ISO week's number since 1970-01-05, a Monday.
+func week(t time.Time) int64 {
+	const seconds = 7 * 24 * 3600
+	return max(0, (t.Unix()-4*24*3600)/seconds)
+}
+
+// orderKey sorts as the documented order, by its bytes.
+func orderKey(f *mastodon.Fate, k media.Key) media.Key {
+	class := 1
+	if f.Class != media.MediaAttachments {
+		class = 2
+	}
+	return media.Key(fmt.Sprintf("%d %010d %019d %019d %s", class, week(f.Since), math.MaxInt64-max(0, f.Bytes), f.ID, k))
+}
+
+// A Prunable is one row that may be cleared, with its objects.
+type Prunable struct {
+	Class   media.Class
+	ID      int64
+	Since   time.Time
+	Objects []ledger.ListedObject
+}
+
+// Bytes is what clearing it frees.
+func (p *Prunable) Bytes() (n int64) {
+	for _, o := range p.Objects {
+		n += o.Size
+	}
+	return n
+}
+
+// Leftovers yields the objects of rows that an earlier run cleared.
+func (c *Cache) Leftovers(ctx context.Context) iter.Seq2[Candidate, error] {
+	return func(yield func(Candidate, error) bool) {
+		for l, err := range c.Scratch.Sorted(ctx) {
+			if err != nil || !strings.HasPrefix(string(l.Key), "0 ") {
+				if err != nil {
+					yield(Candidate{}, err)
+				}
+				return // they come first
+			}
+			l.Object.Key = l.Key[len("0 "):]
+			if !yield(candidateOf(&l.Object, string(l.Data)), nil) {
+				return
+			}
+		}
+	}
+}
+
+func candidateOf(o *ledger.ListedObject, reason string) Candidate {
+	return Candidate{Key: o.Key, Reason: reason, Size: o.Size, ETag: o.ETag, Modified: o.LastModified}
+}
+
+// Ordered yields the rows that may be cleared, in the documented order.
+func (c *Cache) Ordered(ctx context.Context) iter.Seq2[Prunable, error] {
+	return func(yield func(Prunable, error) bool) {
+		var row Prunable
+		var name string
+		for l, err := range c.Scratch.Sorted(ctx) {
+			if err != nil {
+				yield(Prunable{}, err)
+				return
+			}
+			head, id := rowKey(string(l.Key))
+			if head == "" {
+				continue
+			}
+			l.Object.Key = l.Key[len(head):] // a Scratch keeps one key
+			if head != name {
+				if len(row.Objects) > 0 && !yield(row, nil) {
+					return
+				}
+				name = head
+				row = Prunable{Class: l.Object.Key.Class(), ID: id, Since: time.Unix(int64(binary.BigEndian.Uint64(l.Data)), 0).UTC()}
+			}
+			row.Objects = append(row.Objects, l.Object)
+		}
+		if len(row.Objects) > 0 {
+			yield(row, nil)
+		}
+	}
+}
+
+// rowKey takes the part of an order key that all objects of a row share.
+func rowKey(key string) (head string, id int64) {
+	if strings.HasPrefix(key, "0 ") {
+		return "", 0
+	}
+	fields := strings.SplitN(key, " ", 5)
+	id, _ = strconv.ParseInt(fields[3], 10, 64) // we wrote it
+	return key[:len(key)-len(fields[4])], id
+}
