@@ -17,7 +17,7 @@ var (
 	ErrClosed   = errors.New("the ledger is closed")
 	ErrUnknown  = errors.New("not in the ledger")
 	ErrUsed     = errors.New("used already")
-	ErrIntended = errors.New("its removal was intended already")
+	ErrIntended = errors.New("intended already")
 
 	// ErrBroken: a read or a commit failed, and what the disk holds is
 	// unknown. The run must stop; the next one asks the bucket.

@@ -25,6 +25,8 @@
 //	scan      one row per whole scan
 //	control   keys that a scan saw owned, to try later ones on
 //	removal   the journal: what was to be removed, and what came of it; never dropped
+//	clearing  the journal of rows that prune cleared, with what they said before; never dropped
+//	bucket    what the bucket held, one row per day
 //	plan      saved plans that were applied
 //	meta      whose ledger it is, the last whole walk, the cleaning counter, how it was closed
 //
@@ -64,7 +66,8 @@ type Options struct {
 // [OpenReader], its writing methods return [ErrReadOnly].
 type Ledger struct {
 	read    *sql.DB
-	write   *writer // nil in a reader
+	open    *sql.Stmt // for OpenClearing: a scan asks it for object after object
+	write   *writer   // nil in a reader
 	closers []io.Closer
 }
 
@@ -117,6 +120,9 @@ func (l *Ledger) openWriter(ctx context.Context, dir folder, o Options) error {
 	if err := l.openPool(dir, readerSettings); err != nil {
 		return err
 	}
+	if err := l.prepare(ctx); err != nil {
+		return err
+	}
 	l.write = startWriter(s)
 	return nil
 }
@@ -141,7 +147,10 @@ func (l *Ledger) openReader(ctx context.Context, dir folder) error {
 	if err := l.openPool(dir, dir.readerSettings()); err != nil {
 		return err
 	}
-	return checkReadable(ctx, l.read)
+	if err := checkReadable(ctx, l.read); err != nil {
+		return err
+	}
+	return l.prepare(ctx)
 }
 
 // openPool opens the readers. They can't write, whatever the query.
@@ -154,6 +163,17 @@ func (l *Ledger) openPool(dir folder, settings string) error {
 	db.SetMaxIdleConns(readers) // the default of 2 would reopen the file again and again
 	l.read = db
 	l.closers = append(l.closers, db)
+	return nil
+}
+
+// prepare makes what is read once per object. The tables are of this version.
+func (l *Ledger) prepare(ctx context.Context) error {
+	stmt, err := l.read.PrepareContext(ctx, openClearingQuery) // release closes it
+	if err != nil {
+		return failed("open ledger", err)
+	}
+	l.open = stmt
+	l.closers = append(l.closers, stmt)
 	return nil
 }
 

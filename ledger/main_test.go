@@ -33,6 +33,7 @@ var children = map[string]func() error{
 	"ro":           openReadOnlyFolder,
 	"aside":        setAsideUntilKilled,
 	"intend":       intendUntilKilled,
+	"clear":        clearUntilKilled,
 }
 
 func TestMain(m *testing.M) {

@@ -3,8 +3,6 @@ package ledger
 import (
 	"bytes"
 	"database/sql"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -51,7 +49,7 @@ func TestSchema(t *testing.T) {
 // they are when later versions come.
 func TestOldVersions(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"version1", "version3", "version4"} {
+	for _, name := range []string{"version1", "version3", "version4", "version5"} {
 		text, err := os.ReadFile("testdata/" + name + ".sql")
 		must(t, err)
 		dir := plant(t, string(text))
@@ -107,88 +105,6 @@ func restore(t *testing.T, dir string) (back string) {
 	return back
 }
 
-// dump writes everything that the exported methods read.
-func dump(t *testing.T, out *bytes.Buffer, l *Ledger) {
-	t.Helper()
-	ctx := t.Context()
-	id, err1 := l.Identity(ctx)
-	walk, err2 := l.LastWalk(ctx)
-	uploads, err3 := l.Uploads(ctx)
-	evidence, err4 := l.Evidence(ctx, sample(9).File.Key)
-	sum, err5 := l.Summary(ctx)
-	runs, err6 := l.Runs(ctx, 10)
-	must(t, errors.Join(err1, err2, err3, err4, err5, err6))
-	fmt.Fprintf(out, "identity %+v\nwalk %+v\nuploads %+v\nevidence %+v\nsummary %+v\n", id, walk, uploads, evidence, sum)
-	for _, r := range runs {
-		line, err := json.Marshal(r)
-		must(t, err)
-		fmt.Fprintf(out, "run %s\n", line)
-	}
-	for _, e := range all(t, l.Entries(ctx)) {
-		f := e.File
-		f.ModTime = f.ModTime.UTC()
-		fmt.Fprintf(out, "object %+q %+v\n\t%x %x\n\t%s %d %d %t %d %s\n",
-			f.Key, []any{f.Size, f.ModTime, f.Mode, f.Inode}, e.MD5, e.SHA256, e.ETag, e.PartSize, e.Origin, e.Untyped, e.Run, e.At)
-	}
-	for _, f := range all(t, l.Findings(ctx)) {
-		fmt.Fprintf(out, "finding %+q\n", fmt.Sprint(f))
-	}
-	dumpVerify(t, out, l)
-}
-
-// dumpVerify writes what a verify has left, if there was one.
-func dumpVerify(t *testing.T, out *bytes.Buffer, l *Ledger) {
-	t.Helper()
-	ctx := t.Context()
-	p, err := l.LastPass(ctx)
-	if errors.Is(err, ErrUnknown) {
-		return
-	}
-	must(t, err)
-	fmt.Fprintf(out, "pass %+v\n", p)
-	for run := range p.Run {
-		for _, d := range all(t, l.Doubts(ctx, run+1)) {
-			fmt.Fprintf(out, "doubt of run %d %+q\n", run+1, fmt.Sprintf("%+v", d))
-		}
-	}
-	for _, e := range all(t, l.Entries(ctx)) {
-		st, err1 := l.Standing(ctx, e.File.Key)
-		evidence, err2 := l.Evidence(ctx, e.File.Key)
-		must(t, errors.Join(err1, err2))
-		fmt.Fprintf(out, "standing %+q %+v %+v\n", e.File.Key, st, evidence)
-	}
-	proofs, err1 := l.Proofs(ctx)
-	rotation, err2 := l.Rotation(ctx, "30")
-	must(t, errors.Join(err1, err2))
-	fmt.Fprintf(out, "proofs %+v\nrotation %+v\n", proofs, rotation)
-	dumpCleanup(t, out, l)
-}
-
-// dumpCleanup writes what cleaning has left, if there was any.
-func dumpCleanup(t *testing.T, out *bytes.Buffer, l *Ledger) {
-	t.Helper()
-	ctx := t.Context()
-	scan, err := l.LastScan(ctx)
-	if errors.Is(err, ErrUnknown) {
-		return
-	}
-	must(t, err)
-	run, keys, err1 := l.Control(ctx, scan.At)
-	cleaning, err2 := l.Cleaning(ctx)
-	must(t, errors.Join(err1, err2))
-	fmt.Fprintf(out, "scan %+v\ncontrol %d %+q\ncleaning %+v\n", scan, run, keys, cleaning)
-	for _, s := range all(t, l.Suspects(ctx, SuspectQuery{})) {
-		fmt.Fprintf(out, "suspect %+q\n", fmt.Sprintf("%+v", s))
-	}
-	for _, r := range all(t, l.Removals(ctx, RemovalQuery{})) {
-		by, err := l.RemovedBy(ctx, r.Key)
-		if !errors.Is(err, ErrUnknown) {
-			must(t, err)
-		}
-		fmt.Fprintf(out, "removal %+q removed by %d\n", fmt.Sprintf("%+v", r), by)
-	}
-}
-
 // nextVersion is this program's migrations and one more.
 func nextVersion(t *testing.T, text string) fstest.MapFS {
 	t.Helper()
@@ -232,7 +148,7 @@ func TestMigrate(t *testing.T) {
 	_, err = OpenReader(t.Context(), dir)
 	wantIs(t, err, ErrNewer)
 
-	info, err := os.Stat(filepath.Join(dir, "ledger.db.before-v5"))
+	info, err := os.Stat(filepath.Join(dir, "ledger.db.before-v6"))
 	must(t, err)
 	equal(t, info.Mode().Perm(), os.FileMode(0o600))
 	equal(t, rows(t, mustOpen(t, restore(t, dir))), 300)
@@ -256,8 +172,8 @@ func TestMigrationsAreNumbered(t *testing.T) {
 	dir := t.TempDir()
 	mustClose(t, mustOpen(t, dir))
 	from := nextVersion(t, "")
-	from["0006_later.sql"] = from["0005_next.sql"]
-	delete(from, "0005_next.sql")
+	from["0007_later.sql"] = from["0006_next.sql"]
+	delete(from, "0006_next.sql")
 	if err := migrateWith(t, dir, from); err == nil || !strings.Contains(err.Error(), "out of order") {
 		t.Errorf("got %v", err)
 	}
@@ -274,7 +190,7 @@ func TestOlderReader(t *testing.T) {
 
 func TestNewerIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, version := range []int{5, 99} {
+	for _, version := range []int{6, 99} {
 		dir := plant(t, fmt.Sprintf("PRAGMA user_version = %d; CREATE TABLE object (x)", version))
 		before, err := os.ReadFile(filepath.Join(dir, "ledger.db"))
 		must(t, err)

@@ -56,6 +56,7 @@ type session struct {
 	store, clear, note, prove *sql.Stmt
 	extend, doubt             *sql.Stmt
 	suspect, intend, outcome  *sql.Stmt
+	clearing, cleared         *sql.Stmt
 	open                      []*sql.Stmt // all of them
 
 	findings bool // there may be some: spares a look-up per stored row while there are none

@@ -23,6 +23,9 @@ func (s *session) prepare(ctx context.Context) error {
 		&s.suspect: upsertSuspect,
 		&s.intend:  insertIntent,
 		&s.outcome: endRemoval,
+
+		&s.clearing: insertClearing,
+		&s.cleared:  endClearing,
 	} {
 		stmt, err := s.conn.PrepareContext(ctx, query) //nolint:sqlclosecheck // session.Close does
 		if err == nil {
