@@ -1,7 +1,8 @@
 -- Two roles for mediamove in Mastodon's database, with no more rights than it needs:
 --
---   mediamove_read    sees the columns that say which files there are. Every command
---                     but prune needs no more.
+--   mediamove_read    sees the columns that say which files there are, and which posts
+--                     local users have to do with. Every command needs no more, but
+--                     for `prune --apply`.
 --   mediamove_prune   the same, and may clear the file columns of other servers'
 --                     media and of preview cards: nothing else, and no local row.
 --
@@ -44,7 +45,8 @@ ALTER ROLE mediamove_read SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE mediamove_prune SET idle_in_transaction_session_timeout = '60s';
 
 -- What mediamove_read sees: of each table the columns that this version of Mastodon
--- has. No text that people wrote, no address, no key.
+-- has. No text that people wrote, no mail address, no key. Who favourited and pinned
+-- is asked for, because only local users count; who bookmarked and reported is not.
 DO $read$
 DECLARE
   one record;
@@ -53,21 +55,28 @@ BEGIN
   FOR one IN
     SELECT c.oid::regclass AS tab, n.nspname AS schema, string_agg(quote_ident(a.attname), ', ') AS cols
     FROM (VALUES
-      ('media_attachments', '{id, remote_url, processing, blurhash,
+      ('media_attachments', '{id, account_id, status_id, remote_url, processing, blurhash, created_at, updated_at,
         file_file_name, file_content_type, file_file_size, file_updated_at, file_storage_schema_version,
         thumbnail_file_name, thumbnail_content_type, thumbnail_file_size, thumbnail_updated_at, thumbnail_storage_schema_version}'::name[]),
-      ('accounts', '{id, domain,
+      ('accounts', '{id, domain, uri, suspended_at,
         avatar_file_name, avatar_content_type, avatar_file_size, avatar_updated_at, avatar_storage_schema_version,
         header_file_name, header_content_type, header_file_size, header_updated_at, header_storage_schema_version}'),
       ('custom_emojis', '{id, domain,
         image_file_name, image_content_type, image_file_size, image_updated_at, image_storage_schema_version}'),
-      ('preview_cards', '{id, blurhash,
+      ('preview_cards', '{id, blurhash, updated_at,
         image_file_name, image_content_type, image_file_size, image_updated_at, image_storage_schema_version}'),
       ('preview_card_providers', '{id,
         icon_file_name, icon_content_type, icon_file_size, icon_updated_at}'),
       ('site_uploads', '{id, var, blurhash,
         file_file_name, file_content_type, file_file_size, file_updated_at}'),
-      ('statuses', '{id}')
+      ('statuses', '{id, uri, local, deleted_at, in_reply_to_id, reblog_of_id}'),
+      ('favourites', '{account_id, status_id}'),
+      ('bookmarks', '{status_id}'),
+      ('status_pins', '{account_id, status_id}'),
+      ('quotes', '{status_id, quoted_status_id}'),
+      ('reports', '{status_ids}'),
+      ('unavailable_domains', '{domain}'),
+      ('domain_blocks', '{domain, reject_media}')
     ) AS want(tab, cols)
     JOIN pg_class c ON c.oid = to_regclass(want.tab)
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -88,7 +97,7 @@ CREATE SCHEMA IF NOT EXISTS mediamove;
 DROP VIEW IF EXISTS mediamove.remote_media, mediamove.preview_cards;
 
 CREATE VIEW mediamove.remote_media WITH (security_barrier) AS
-  SELECT id, remote_url, processing, created_at, updated_at,
+  SELECT id, account_id, status_id, remote_url, processing, created_at, updated_at,
     file_file_name, file_content_type, file_file_size, file_updated_at,
     thumbnail_file_name, thumbnail_content_type, thumbnail_file_size, thumbnail_updated_at
   FROM media_attachments m

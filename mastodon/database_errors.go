@@ -75,7 +75,7 @@ func databaseHint(err error) string {
 		case "3D000":
 			return "check DB_NAME (or DATABASE_URL)"
 		case "42501":
-			return "let this role read what docs/grants.sql lists; run it again after an upgrade of Mastodon"
+			return "give this role the rights of docs/grants.sql (mediamove_prune, to prune); run it again after an upgrade of Mastodon"
 		case "57014":
 			return "the server was too slow: try again when it has less to do"
 		}
@@ -101,6 +101,9 @@ func untrusted(err error) bool {
 // broken reports whether the connection failed, or the server was about to go,
 // and not what was asked: another try may succeed.
 func broken(err error) bool {
+	if _, open := errors.AsType[*outcomeError](err); open {
+		return false
+	}
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		// Class 08: connection exceptions; 53300: too many connections; 57P01 to
 		// 57P03: shutting down or starting up.

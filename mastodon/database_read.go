@@ -17,18 +17,25 @@ import (
 // the server keeps. A server that is silent for longer is given up.
 const grace = 30 * time.Second
 
-// retryAfter are the pauses before a read is tried again because its connection
-// broke. A failover takes longer, but then the run had better end.
+// retryAfter are the pauses before a transaction is tried again because its
+// connection broke. A failover takes longer, but then the run had better end.
 var retryAfter = [...]time.Duration{250 * time.Millisecond, time.Second}
 
-// A query is one SELECT. Everything goes and comes in PostgreSQL's binary
-// format, so that no setting of a session (DateStyle, TimeZone) has a say.
+// A query is one SELECT, or one UPDATE that returns rows. Everything goes and
+// comes in PostgreSQL's binary format, so that no setting of a session
+// (DateStyle, TimeZone) has a say.
 type query struct {
-	sql string
-	arg []byte // $1; nil: there is none
-	oid uint32 // its type
-	one bool   // one row must come, no more and no less
-	row func(values [][]byte) error
+	sql    string
+	args   []argument // $1 and so on
+	one    bool       // one row must come, no more and no less
+	update bool       // it is an UPDATE
+	row    func(values [][]byte) error
+}
+
+// An argument is a value in binary form; nil is NULL.
+type argument struct {
+	value []byte
+	oid   uint32
 }
 
 // A serverIdentity is what every transaction asks the server about itself.
@@ -47,8 +54,13 @@ FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d WHERE d.datname 
 // read runs queries in one transaction, and again if the connection breaks: each
 // time they are made anew, so that their results start empty.
 func (d *Database) read(ctx context.Context, op string, queries func() []query) error {
+	return d.persist(ctx, op, func() error { return d.attempt(ctx, queries()) })
+}
+
+// persist tries again while the connection breaks.
+func (d *Database) persist(ctx context.Context, op string, attempt func() error) error {
 	for _, pause := range retryAfter {
-		err := d.attempt(ctx, queries())
+		err := attempt()
 		if !broken(err) || ctx.Err() != nil {
 			return databaseError(op, err)
 		}
@@ -58,7 +70,7 @@ func (d *Database) read(ctx context.Context, op string, queries func() []query) 
 		case <-time.After(pause):
 		}
 	}
-	return databaseError(op, d.attempt(ctx, queries()))
+	return databaseError(op, attempt())
 }
 
 // attempt sends BEGIN, the proof, the queries and COMMIT in one go and reads the
@@ -72,29 +84,37 @@ func (d *Database) attempt(ctx context.Context, queries []query) error {
 	defer conn.Release() // one with an open transaction is closed by this
 	ctx, cancel := context.WithTimeout(ctx, d.timeout*time.Duration(len(queries)+1)+grace)
 	defer cancel()
-	queries = append([]query{d.proof()}, queries...)
+	return send(ctx, conn.Conn().PgConn(), "BEGIN READ ONLY", append([]query{d.proof()}, queries...), "COMMIT")
+}
+
+// send sends commands around queries in one go and reads the answers; an end of ""
+// is none.
+func send(ctx context.Context, conn *pgconn.PgConn, begin string, queries []query, end string) error {
 	var batch pgconn.Batch
-	batch.ExecParams("BEGIN READ ONLY", nil, nil, nil, nil)
+	batch.ExecParams(begin, nil, nil, nil, nil)
 	for _, q := range queries {
 		q.add(&batch)
 	}
-	batch.ExecParams("COMMIT", nil, nil, nil, nil)
-	results := conn.Conn().PgConn().ExecBatch(ctx, &batch)
-	err = collect(results, queries)
+	if end != "" {
+		batch.ExecParams(end, nil, nil, nil, nil)
+	}
+	results := conn.ExecBatch(ctx, &batch)
+	err := collect(results, queries, end)
 	// What a query says of its rows explains more than what came of it later.
 	return cmp.Or(err, results.Close())
 }
 
 func (q query) add(batch *pgconn.Batch) {
-	if q.arg == nil {
-		batch.ExecParams(q.sql, nil, nil, nil, []int16{pgtype.BinaryFormatCode})
-		return
+	values, oids := make([][]byte, len(q.args)), make([]uint32, len(q.args))
+	for i, a := range q.args {
+		values[i], oids[i] = a.value, a.oid
 	}
-	batch.ExecParams(q.sql, [][]byte{q.arg}, []uint32{q.oid}, []int16{pgtype.BinaryFormatCode}, []int16{pgtype.BinaryFormatCode})
+	binary := []int16{pgtype.BinaryFormatCode}
+	batch.ExecParams(q.sql, values, oids, binary, binary)
 }
 
-// collect reads the answers to BEGIN, the queries and COMMIT.
-func collect(results *pgconn.MultiResultReader, queries []query) error {
+// collect reads the answers to BEGIN, the queries and the end.
+func collect(results *pgconn.MultiResultReader, queries []query, end string) error {
 	if err := command(results, "BEGIN"); err != nil {
 		return err
 	}
@@ -103,8 +123,11 @@ func collect(results *pgconn.MultiResultReader, queries []query) error {
 			return err
 		}
 	}
+	if end == "" {
+		return nil
+	}
 	// A transaction that failed answers ROLLBACK to COMMIT.
-	return command(results, "COMMIT")
+	return command(results, end)
 }
 
 func command(results *pgconn.MultiResultReader, want string) error {
@@ -130,7 +153,7 @@ func (q query) collect(results *pgconn.MultiResultReader) error {
 		}
 	}
 	tag, err := rows.Close()
-	if err == nil && (!tag.Select() || tag.RowsAffected() != n || q.one && n != 1) {
+	if err == nil && (tag.Select() == q.update || tag.Update() != q.update || tag.RowsAffected() != n || q.one && n != 1) {
 		err = fmt.Errorf("%d rows came of %q", n, tag)
 	}
 	return err
@@ -140,8 +163,8 @@ func (q query) collect(results *pgconn.MultiResultReader) error {
 // database was opened.
 func (d *Database) proof() query {
 	return query{
-		sql: proof, oid: pgtype.TextOID, one: true,
-		arg: []byte(strconv.FormatInt(max(1, d.timeout.Milliseconds()), 10)),
+		sql: proof, one: true,
+		args: []argument{{[]byte(strconv.FormatInt(max(1, d.timeout.Milliseconds()), 10)), pgtype.TextOID}},
 		row: func(v [][]byte) error {
 			replica, err := boolean(v[0])
 			if err != nil || replica {
@@ -165,8 +188,8 @@ func (d *Database) proof() query {
 	}
 }
 
-// int8Array is PostgreSQL's binary form of a bigint[].
-func int8Array(ids []int64) []byte {
+// int8Array is a bigint[].
+func int8Array(ids []int64) argument {
 	b := make([]byte, 0, 20+12*len(ids))
 	for _, head := range []uint32{1, 0, pgtype.Int8OID, uint32(len(ids)), 1} { // dimensions, NULLs, type, length, first index
 		b = binary.BigEndian.AppendUint32(b, head)
@@ -175,5 +198,5 @@ func int8Array(ids []int64) []byte {
 		b = binary.BigEndian.AppendUint32(b, 8)
 		b = binary.BigEndian.AppendUint64(b, uint64(id))
 	}
-	return b
+	return argument{b, pgtype.Int8ArrayOID}
 }

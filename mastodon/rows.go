@@ -56,7 +56,7 @@ func (d *Database) Rows(ctx context.Context, ids map[media.Class][]int64) (Rows,
 // byID asks for the rows with these ids.
 func (t *table) byID(ids []int64, into map[int64]media.Row) query {
 	decode := t.decoder(len(ids))
-	return query{sql: t.selectByID, arg: int8Array(ids), oid: pgtype.Int8ArrayOID, row: func(v [][]byte) error {
+	return query{sql: t.selectByID, args: []argument{int8Array(ids)}, row: func(v [][]byte) error {
 		r, err := decode(v)
 		if err != nil {
 			return err
@@ -105,8 +105,8 @@ func (d *Database) page(ctx context.Context, t *table, after int64) ([]media.Row
 	err := d.read(ctx, "read all rows of "+string(t.class), func() []query {
 		page = make([]media.Row, 0, pageRows)
 		decode, last := t.decoder(pageRows), after
-		arg := binary.BigEndian.AppendUint64(nil, uint64(after))
-		return []query{{sql: t.selectPage, arg: arg, oid: pgtype.Int8OID, row: func(v [][]byte) error {
+		arg := argument{binary.BigEndian.AppendUint64(nil, uint64(after)), pgtype.Int8OID}
+		return []query{{sql: t.selectPage, args: []argument{arg}, row: func(v [][]byte) error {
 			r, err := decode(v)
 			if err == nil && r.ID <= last && len(page) > 0 {
 				err = fmt.Errorf("%s is not in order at id %d", t.name, r.ID)

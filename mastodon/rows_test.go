@@ -81,6 +81,7 @@ func TestEveryVersion(t *testing.T) {
 			want := sample(t, in)
 			readable(t, in, want)
 			testGrants(t, in, want)
+			testPrune(t, in)
 		})
 	}
 }

@@ -66,14 +66,18 @@ func models() []model {
 type table struct {
 	class                  media.Class
 	name                   string // qualified and quoted
+	remote                 string // SQL; see [model]
 	attachments            []attached
+	columns                string // all that are read
 	selectByID, selectPage string
+	usage                  string // see [Database.Usage]
 }
 
 // A shape is what the database turned out to be.
 type shape struct {
 	tables     []table  // not the private ones
 	snowflakes []string // qualified names of the tables whose ids tell the time
+	pruning    pruning
 }
 
 // A columnKind is what we read a column as; several types may do.
@@ -83,6 +87,8 @@ const (
 	whole columnKind = iota
 	text
 	moment
+	yesno
+	wholes
 )
 
 func (k columnKind) oids() []uint32 {
@@ -91,11 +97,17 @@ func (k columnKind) oids() []uint32 {
 		return []uint32{pgtype.Int8OID, pgtype.Int4OID}
 	case text:
 		return []uint32{pgtype.VarcharOID, pgtype.TextOID}
+	case yesno:
+		return []uint32{pgtype.BoolOID}
+	case wholes:
+		return []uint32{pgtype.Int8ArrayOID, pgtype.Int4ArrayOID}
 	}
 	return []uint32{pgtype.TimestampOID, pgtype.TimestamptzOID}
 }
 
-func (k columnKind) String() string { return [...]string{"an integer", "a text", "a timestamp"}[k] }
+func (k columnKind) String() string {
+	return [...]string{"an integer", "a text", "a timestamp", "a boolean", "an array of integers"}[k]
+}
 
 // findings are the answers that a shape is made of. They come from pg_catalog:
 // information_schema shows a role only what it may read, so that a column that
@@ -103,6 +115,7 @@ func (k columnKind) String() string { return [...]string{"an integer", "a text",
 type findings struct {
 	tables map[string]*foundTable
 	files  [][2]string // every table and column called *_file_name
+	views  map[string]bool
 }
 
 type foundTable struct {
@@ -128,17 +141,25 @@ ORDER BY 1, 2`
 
 // queries ask for everything in one transaction.
 func (f *findings) queries() []query {
-	*f = findings{tables: map[string]*foundTable{}}
-	names := []string{"('statuses')"}
+	*f = findings{tables: map[string]*foundTable{}, views: map[string]bool{}}
+	var names []string
 	regclasses := []string{"pg_catalog.to_regclass('statuses')"}
 	for _, m := range models() {
-		names = append(names, "('"+string(m.class)+"')")
 		regclasses = append(regclasses, "pg_catalog.to_regclass('"+string(m.class)+"')")
+	}
+	for _, m := range append(models(), witnesses()...) {
+		if name := "('" + string(m.class) + "')"; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return []query{
 		{sql: fmt.Sprintf(findTables, strings.Join(names, ", ")), row: f.addColumn},
 		{sql: fmt.Sprintf(findFiles, strings.Join(regclasses, ", ")), row: func(v [][]byte) error {
 			f.files = append(f.files, [2]string{string(v[0]), string(v[1])})
+			return nil
+		}},
+		{sql: findViews, row: func(v [][]byte) error {
+			f.views[string(v[0])] = true
 			return nil
 		}},
 	}
@@ -184,6 +205,10 @@ func (f *findings) shape() (shape, error) {
 		}
 		s.snowflakes = append(s.snowflakes, f.tables[name].name)
 	}
+	for i, t := range s.tables {
+		s.tables[i].usage = f.usage(t)
+	}
+	s.pruning = f.pruning()
 	return s, nil
 }
 
@@ -212,7 +237,8 @@ func (f *findings) table(m model) (table, error) {
 	}
 	all := "SELECT " + strings.Join(columns, ", ") + " FROM " + found.name
 	return table{
-		class: m.class, name: found.name, attachments: m.attachments,
+		class: m.class, name: found.name, remote: cmp.Or(m.remote, "false"), attachments: m.attachments,
+		columns:    strings.Join(columns, ", "),
 		selectByID: all + " WHERE id = ANY ($1)",
 		selectPage: fmt.Sprintf("%s WHERE id > $1 ORDER BY id LIMIT %d", all, pageRows),
 	}, nil
