@@ -40,29 +40,28 @@ func runFill(ctx context.Context, args []string) error {
 		return errors.New("fill needs -state and -sink")
 	}
 	at := time.Now()
-	if err := fillLedger(ctx, *state, s, at); err != nil {
+	if err := fillLedger(ctx, *state, at, s.All()); err != nil {
 		return err
 	}
-	return fillSink(ctx, *to+"/_fill?bucket="+url.QueryEscape(*bucket), s, at)
+	return fillSink(ctx, *to+"/_fill?bucket="+url.QueryEscape(*bucket), objects(s, at))
 }
 
-// fillLedger records the files of s as a sync would that had just moved them, in
-// the order of the generator: rows that come in key order would make a tidier
-// file than any instance has.
-func fillLedger(ctx context.Context, dir string, s gentree.Spec, at time.Time) error {
+// fillLedger records files as a sync would that had just moved them, in the order
+// given: rows that come in key order would make a tidier file than any instance has.
+func fillLedger(ctx context.Context, dir string, at time.Time, files iter.Seq[media.File]) error {
 	l, err := ledger.Open(ctx, dir, ledger.Options{})
 	if err != nil {
 		return err
 	}
-	return errors.Join(record(ctx, l, s, at), l.Close())
+	return errors.Join(record(ctx, l, at, files), l.Close())
 }
 
-func record(ctx context.Context, l *ledger.Ledger, s gentree.Spec, at time.Time) error {
+func record(ctx context.Context, l *ledger.Ledger, at time.Time, files iter.Seq[media.File]) error {
 	run, err := l.Begin(ctx, "sync", at)
 	if err != nil {
 		return err
 	}
-	for f := range s.All() {
+	for f := range files {
 		sum := invented(f.Key)
 		if err := l.Store(ctx, ledger.Entry{
 			File: f, MD5: sum, SHA256: sha256.Sum256([]byte(f.Key)),
@@ -77,11 +76,11 @@ func record(ctx context.Context, l *ledger.Ledger, s gentree.Spec, at time.Time)
 // invented is the MD5 of a file that has no bytes: that of its name.
 func invented(k media.Key) [md5.Size]byte { return md5.Sum([]byte(k)) }
 
-// fillSink sends the same objects in one request that the sink doesn't count.
-func fillSink(ctx context.Context, to string, s gentree.Spec, at time.Time) error {
+// fillSink sends objects in one request that the sink doesn't count.
+func fillSink(ctx context.Context, to string, objs iter.Seq[sink.Object]) error {
 	body, w := io.Pipe()
 	defer body.Close() // ends the writer, should the sink not want all of it
-	go func() { w.CloseWithError(sink.WriteObjects(w, objects(s, at))) }()
+	go func() { w.CloseWithError(sink.WriteObjects(w, objs)) }()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, body)
 	if err != nil {
 		return err

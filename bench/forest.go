@@ -20,7 +20,8 @@ import (
 )
 
 // treeTable names the trees; -quick has smaller ones of the same kind. Those
-// that begin with o are never made: they only name objects, see [runFill].
+// that begin with o are never made: they only name objects, see [runFill]; those that
+// begin with i are but a number of objects, see [runMastodon].
 func treeTable(quick bool) map[string]gentree.Spec {
 	if quick {
 		return map[string]gentree.Spec{
@@ -33,6 +34,7 @@ func treeTable(quick bool) map[string]gentree.Spec {
 			"t1":    {Files: 1, Seed: 2, Median: 4096, Sigma: 0.6},
 			"o100k": {Files: 2000, Seed: 11, Median: 14000, Sigma: 1.4},
 			"o1m":   {Files: 20000, Seed: 11, Median: 14000, Sigma: 1.4},
+			"i1m":   {Files: 20000},
 		}
 	}
 	return map[string]gentree.Spec{
@@ -45,6 +47,7 @@ func treeTable(quick bool) map[string]gentree.Spec {
 		"t1":    {Files: 1, Seed: 2, Median: 4096, Sigma: 0.6},
 		"o100k": {Files: 100_000, Seed: 11, Median: 14000, Sigma: 1.4},
 		"o1m":   {Files: 1_000_000, Seed: 11, Median: 14000, Sigma: 1.4},
+		"i1m":   {Files: 1_000_000},
 	}
 }
 

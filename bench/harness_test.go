@@ -17,7 +17,7 @@ import (
 // The harness starts its own binary as sink and as tree maker; under test
 // that is the test binary. It plays the clients too, see [actor].
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && slices.Contains([]string{"sink", "gentree", "fill"}, os.Args[1]) {
+	if len(os.Args) > 1 && slices.Contains([]string{"sink", "gentree", "fill", "mastodon", "bare"}, os.Args[1]) {
 		os.Exit(run(os.Args[1:]))
 	}
 	if a := newActor(os.Args[1:]); a != nil {
@@ -45,7 +45,7 @@ func TestSelected(t *testing.T) {
 		args []string
 		want string // empty: an error
 	}{
-		{nil, "upload100k noop verify100k upload10k latency kill versity memory walk big verify1m"},
+		{nil, "upload100k noop verify100k upload10k latency kill versity memory walk big verify1m orphans1m"},
 		{[]string{"-only", "walk,cold"}, "walk cold"},
 		{[]string{"-only", "nothing"}, ""},
 		{[]string{"stray"}, ""},

@@ -6,6 +6,8 @@
 //	go run ./bench sink -addr 127.0.0.1:9100 -tls      the S3 sink alone
 //	go run ./bench gentree -out DIR -files 10000       a tree alone
 //	go run ./bench fill -state DIR -sink URL           objects that nobody uploaded
+//	go run ./bench mastodon -sink URL -state DIR       an instance: rows in PostgreSQL, objects, orphans
+//	go run ./bench bare -dsn DSN                       a listing and a COPY, thrown away
 //
 // The clients run on one core and the sink on another, each in a process of
 // its own. What a figure means and how to repeat it is in docs/benchmarks.md.
@@ -39,6 +41,10 @@ func run(args []string) int {
 			job, args = runGentree, args[1:]
 		case "fill":
 			job, args = runFill, args[1:]
+		case "mastodon":
+			job, args = runMastodon, args[1:]
+		case "bare":
+			job, args = runBare, args[1:]
 		}
 	}
 	err := job(ctx, args)

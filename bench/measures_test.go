@@ -28,6 +28,7 @@ type actor struct {
 	heads      bool   // a HEAD after each PUT
 	mark       bool   // reads and writes the owner mark
 	compare    bool   // sends nothing, see [actor.check]
+	search     bool   // sends nothing, see [actor.lookThrough]
 	http       *http.Client
 }
 
@@ -48,13 +49,16 @@ func newActor(args []string) *actor {
 	}
 	switch {
 	case len(args) == 0:
-	case args[0] == "sync", args[0] == "verify":
+	case args[0] == "sync", args[0] == "verify", args[0] == "orphans":
 		a := &actor{
 			tree: args[1], base: os.Getenv("S3_ENDPOINT") + "/" + os.Getenv("S3_BUCKET"),
 			memory: flag("--state"), mark: true, http: trust(os.Getenv("SSL_CERT_FILE")),
 		}
 		if args[0] == "verify" {
 			a.compare, a.tree = true, strings.Join(args[4:], "") // after --json --state DIR
+		}
+		if a.search = args[0] == "orphans"; a.search {
+			a.tree = ""
 		}
 		return a
 	case args[0] == "copy", args[0] == "check":
@@ -74,8 +78,11 @@ func newActor(args []string) *actor {
 }
 
 func (a *actor) play() error {
-	if a.compare {
+	switch {
+	case a.compare:
 		return a.check()
+	case a.search:
+		return a.lookThrough()
 	}
 	known, err := a.known()
 	if err != nil {
@@ -193,7 +200,7 @@ func stage(t *testing.T) (*harness, *bytes.Buffer) {
 	one, few, many := small, small, small
 	one.Files, one.Seed, few.Files, many.Files = 1, 2, 40, 2100
 	h.forest.specs = map[string]gentree.Spec{
-		"t1": one, "o100k": few, "o1m": many,
+		"t1": one, "o100k": few, "o1m": many, "i1m": {Files: 2000},
 		"t100k": small, "t10k": small, "s300k": small, "t1g": small, "t4g": small, "e300k": empty,
 	}
 	return h, b
@@ -216,6 +223,7 @@ func TestMeasures(t *testing.T) {
 		{"big", 4, 4, []string{"### t1g", "### t4g"}},
 		{"verify100k", 4, 8, []string{"| 1 / 1 |", "| rclone check --size-only | 1 |", "mediamove verify ROOT: LISTs: 1 (limit 1): met"}},
 		{"verify1m", 2, 6, []string{"2100 objects in ledger and bucket", "| 3 / 1 |", "LISTs: 3 (limit 3): met", "one GET: 0 (limit 0): met", "peak with o1m against the peak with o100k"}},
+		{"orphans1m", 8, 15, []string{"| bare listing + COPY | 1 |", "2000 keys. ", "| 2 / 1 |", "LISTs: 2 (limit 2): met", "one GET: 0 (limit 0): met", "all of it moved before: peak memory"}},
 		{"memory", 4, 3, []string{"| mediamove, again | 1 |", "peak with s300k against the peak with t10k"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

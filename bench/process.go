@@ -25,6 +25,11 @@ type sample struct {
 	SinkCPU  float64    `json:"sink_cpu_seconds"`
 	Others   float64    `json:"others"` // cores that neither of the two used
 	Requests sink.Stats `json:"requests"`
+
+	// Of the measures with a database.
+	DatabaseCPU float64    `json:"database_cpu_seconds,omitempty"`
+	Statements  statements `json:"statements,omitzero"`
+	Glance      glance     `json:"glance,omitzero"`
 }
 
 // settle takes what the server used off what the machine did meanwhile.
@@ -154,22 +159,56 @@ func machineTicks() (ticks, error) {
 	return ticks(float64(busy) / 100), nil
 }
 
-// processCPU returns the user and system seconds of a running process. The
-// name in /proc/PID/stat may hold spaces, but it ends with the last bracket.
+// processCPU returns the user and system seconds of a running process.
 func processCPU(pid int) (float64, error) {
+	own, _, err := processTimes(pid)
+	return own, err
+}
+
+// familyCPU returns those of a process, of the children that it has waited for and of
+// those that still run.
+func familyCPU(pid int) (float64, error) {
+	own, waited, err := processTimes(pid)
+	if err != nil {
+		return 0, err
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", pid))
+	if err != nil {
+		return 0, err
+	}
+	sum := own + waited
+	for child := range strings.FieldsSeq(string(b)) {
+		id, err := strconv.Atoi(child)
+		if err != nil {
+			return 0, err
+		}
+		if own, waited, err := processTimes(id); err == nil { // else it ended meanwhile
+			sum += own + waited
+		}
+	}
+	return sum, nil
+}
+
+// processTimes returns the user and system seconds of a running process, and of the
+// children that it has waited for. The name in /proc/PID/stat may hold spaces, but it
+// ends with the last bracket.
+func processTimes(pid int) (own, waited float64, err error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	const user, system = 11, 12 // counted from the field after the name
+	const user, last = 11, 14 // counted from the field after the name
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) <= system {
-		return 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
+	if len(fields) <= last {
+		return 0, 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
 	}
-	u, err := strconv.ParseInt(fields[user], 10, 64)
-	if err != nil {
-		return 0, err
+	var times [last - user + 1]float64 // user, system, then both of the children
+	for i := range times {
+		hundredths, err := strconv.ParseInt(fields[user+i], 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		}
+		times[i] = float64(hundredths) / 100
 	}
-	s, err := strconv.ParseInt(fields[system], 10, 64)
-	return float64(u+s) / 100, err
+	return times[0] + times[1], times[2] + times[3], nil
 }

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,24 +30,47 @@ type Path struct {
 // The error wraps [ErrUnrecognized].
 func Parse(k Key) (Path, error) {
 	rest, cached := strings.CutPrefix(string(k), cacheFolder+"/")
-	seg := strings.Split(rest, "/")
-	n := len(seg)
+	n := strings.Count(rest, "/") + 1
 	if n != 7 && n != 8 && n != 10 {
 		return Path{}, unrecognized(k, fmt.Sprintf("%d segments", n))
 	}
-	a, ok := findAttachment(Class(seg[0]), seg[1])
+	class, rest, _ := strings.Cut(rest, "/")
+	attachment, rest, _ := strings.Cut(rest, "/")
+	a, ok := findAttachment(Class(class), attachment)
 	if !ok || cached && !a.cacheable {
 		return Path{}, unrecognized(k, "no such attachment")
 	}
-	id, err := strconv.ParseInt(strings.Join(seg[2:n-2], ""), 10, 64)
-	p := Path{Cached: cached, Class: a.class, Attachment: a.name, ID: id, Style: seg[n-2], Name: seg[n-1]}
-	if err != nil || p.Key() != k { // printing it again finds signs and odd groups
+	at := strings.LastIndexByte(rest, '/')
+	groups, name := rest[:at], rest[at+1:]
+	at = strings.LastIndexByte(groups, '/')
+	groups, style := groups[:at], groups[at+1:]
+	id, ok := readPartition(groups)
+	if !ok {
 		return Path{}, unrecognized(k, "bad id groups")
 	}
-	if !nameable(p.Style) || !nameable(p.Name) {
+	if !nameable(style) || !nameable(name) {
 		return Path{}, unrecognized(k, "empty or dot segment")
 	}
-	return p, nil
+	return Path{Cached: cached, Class: a.class, Attachment: a.name, ID: id, Style: style, Name: name}, nil
+}
+
+// readPartition is the inverse of [appendPartition]; false for what that does not print.
+func readPartition(groups string) (id int64, ok bool) {
+	const digits = 18 // in six groups
+	if len(groups) > digits+digits/3-1 {
+		return 0, false
+	}
+	for i := range len(groups) {
+		switch c := groups[i]; {
+		case i%4 == 3 && c == '/':
+		case i%4 != 3 && '0' <= c && c <= '9':
+			id = id*10 + int64(c-'0')
+		default:
+			return 0, false
+		}
+	}
+	var printed [digits + digits/3]byte
+	return id, string(appendPartition(printed[:0], id)[1:]) == groups
 }
 
 func unrecognized(k Key, why string) error {
@@ -81,10 +105,22 @@ func appendPartition(b []byte, id int64) []byte {
 	if id >= 1e9 {
 		width = 12
 	}
-	digits := strings.TrimPrefix(fmt.Sprintf("%0*d", width, id), "-")
-	for ; len(digits) >= 3; digits = digits[3:] {
-		b = append(b, '/')
-		b = append(b, digits[:3]...)
+	var buf [20]byte
+	digits := bytes.TrimPrefix(strconv.AppendInt(buf[:0], id, 10), []byte("-"))
+	zeros := width - len(digits)
+	if id < 0 {
+		zeros-- // where the sign was
+	}
+	zeros = max(0, zeros)
+	for i := range (zeros + len(digits)) / 3 * 3 {
+		if i%3 == 0 {
+			b = append(b, '/')
+		}
+		if i < zeros {
+			b = append(b, '0')
+		} else {
+			b = append(b, digits[i-zeros])
+		}
 	}
 	return b
 }
