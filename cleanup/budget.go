@@ -30,7 +30,8 @@ type PruneReport struct {
 	Cached  Sum // other servers' attachments and cards
 	Open    Sum // of these, what may be cleared
 	Kept    map[mastodon.Keep]Sum
-	Resume  Sum // objects of rows that an earlier run cleared
+	Oldest  map[media.Class]time.Time // the oldest row that is kept
+	Resume  Sum                       // objects of rows that an earlier run cleared
 
 	Rows     int64 // that are to be cleared
 	Freed    Sum   // their objects
@@ -38,7 +39,7 @@ type PruneReport struct {
 	Youngest map[media.Class]time.Time // the youngest row that goes
 	Share    float64                   // of the cache, per cent
 	Short    int64                     // bytes that can't be found: what may go does not reach the target
-	// OrphansOver: without the orphans the bucket would be within its budget.
+	// OrphansOver: without the orphans the bucket would be within its budget when all of it is done.
 	OrphansOver bool
 }
 
@@ -47,33 +48,59 @@ func (r *PruneReport) After() int64 { return r.Used.Bytes - r.Freed.Bytes - r.Re
 
 // Weigh works out how much has to go, and which rows that are.
 func (c *Cache) Weigh(ctx context.Context, b Budget, used, orphans Sum) (*PruneReport, error) {
-	r := &PruneReport{
-		Budget: b, Used: used, Orphans: orphans, Cached: c.cached, Open: c.open, Kept: c.kept, Resume: c.resume,
-		Classes: map[media.Class]Sum{}, Youngest: map[media.Class]time.Time{},
+	r := c.report(b, used, orphans)
+	if need := r.own() - b.Target; r.own() > b.Bytes {
+		for row, err := range c.Ordered(ctx) {
+			if err != nil {
+				return nil, fmt.Errorf("sort what may be cleared: %w", err)
+			}
+			r.take(&row)
+			if r.Freed.Bytes >= need {
+				break
+			}
+		}
+		r.Short = max(0, need-r.Freed.Bytes)
 	}
-	// What earlier runs cleared is no cache any more, and its objects go in any case.
-	r.Orphans.Objects -= c.resume.Objects
-	r.Orphans.Bytes -= c.resume.Bytes
-	own := used.Bytes - c.resume.Bytes - r.Orphans.Bytes
-	r.OrphansOver = own <= b.Bytes && own+r.Orphans.Bytes > b.Bytes
-	if own <= b.Bytes {
-		return r, nil
-	}
-	need := own - b.Target
-	for row, err := range c.Ordered(ctx) {
+	r.judge()
+	return r, nil
+}
+
+// WeighPlan works out what is left of a plan today.
+func (c *Cache) WeighPlan(ctx context.Context, b Budget, used, orphans Sum, s Selection) (*PruneReport, error) {
+	r := c.report(b, used, orphans)
+	for row, err := range c.Still(ctx, s, new(int64)) {
 		if err != nil {
 			return nil, fmt.Errorf("sort what may be cleared: %w", err)
 		}
 		r.take(&row)
-		if r.Freed.Bytes >= need {
-			break
-		}
 	}
-	r.Short = max(0, need-r.Freed.Bytes)
+	if own := r.own() - r.Freed.Bytes; own > b.Bytes {
+		r.Short = own - b.Target
+	}
+	r.judge()
+	return r, nil
+}
+
+// report is what is known before anything is chosen.
+func (c *Cache) report(b Budget, used, orphans Sum) *PruneReport {
+	// What earlier runs cleared is no cache any more, and its objects go in any case.
+	orphans = Sum{orphans.Objects - c.resume.Objects, orphans.Bytes - c.resume.Bytes}
+	return &PruneReport{
+		Budget: b, Used: used, Orphans: orphans, Cached: c.cached, Open: c.open, Kept: c.kept, Oldest: c.oldest, Resume: c.resume,
+		Classes: map[media.Class]Sum{}, Youngest: map[media.Class]time.Time{},
+	}
+}
+
+// own is what counts against the budget.
+func (r *PruneReport) own() int64 { return r.Used.Bytes - r.Resume.Bytes - r.Orphans.Bytes }
+
+// judge looks at what was chosen.
+func (r *PruneReport) judge() {
+	own := r.own() - r.Freed.Bytes
+	r.OrphansOver = own <= r.Budget.Bytes && own+r.Orphans.Bytes > r.Budget.Bytes
 	if r.Cached.Bytes > 0 {
 		r.Share = 100 * float64(r.Freed.Bytes) / float64(r.Cached.Bytes)
 	}
-	return r, nil
 }
 
 func (r *PruneReport) take(row *Prunable) {

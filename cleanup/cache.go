@@ -3,7 +3,6 @@ package cleanup
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -22,38 +21,28 @@ type Fates interface {
 	Fates(ctx context.Context, rule mastodon.PruneRule, ids map[media.Class][]int64) (map[media.Class]map[int64]mastodon.Fate, error)
 }
 
-// A Clearings remembers rows that were cleared and whose objects may still be there.
-type Clearings interface {
-	OpenClearing(ctx context.Context, c media.Class, rowID int64) (ledger.Clearing, error)
-	AnyCleared(ctx context.Context) (bool, error)
-}
-
 // A Cache gathers, during a [Survey], the objects of every row that may be cleared, in
 // the documented order: attachments before preview cards, the older week first, within
 // a week the larger row first, then the smaller id. Memory doesn't grow with them.
 type Cache struct {
-	Fates     Fates
-	Rule      mastodon.PruneRule
-	Scratch   Scratch
-	Clearings Clearings
+	Fates   Fates
+	Rule    mastodon.PruneRule
+	Scratch Scratch
 
-	mu      sync.Mutex
-	cached  Sum                       // remote attachments and cards, all of them
-	open    Sum                       // of these, what may be cleared
-	kept    map[mastodon.Keep]Sum     // why not
-	oldest  map[media.Class]time.Time // oldest row that is kept
-	cleared bool                      // an earlier run cleared rows and did not come to the objects
-	resume  Sum
+	mu     sync.Mutex
+	cached Sum                       // remote attachments and cards, all of them
+	open   Sum                       // of these, what may be cleared
+	kept   map[mastodon.Keep]Sum     // why not
+	oldest map[media.Class]time.Time // oldest row that is kept
+	resume Sum                       // of rows that an earlier run cleared
 }
 
 // prunable are the classes whose files come back by themselves when somebody looks.
 func prunable(c media.Class) bool { return c == media.MediaAttachments || c == media.PreviewCards }
 
-// begin finds out whether an earlier run left objects of cleared rows.
-func (c *Cache) begin(ctx context.Context) (err error) {
+// begin empties what it adds up.
+func (c *Cache) begin() {
 	c.kept, c.oldest = map[mastodon.Keep]Sum{}, map[media.Class]time.Time{}
-	c.cleared, err = c.Clearings.AnyCleared(ctx)
-	return err
 }
 
 // page notes what of a judged page is cache.
@@ -90,7 +79,7 @@ func (c *Cache) page(ctx context.Context, all []judged) error {
 
 // note adds one object to what may go, or to what is kept and why.
 func (c *Cache) note(ctx context.Context, j *judged, fates map[media.Class]map[int64]mastodon.Fate) error {
-	if j.kind == ledger.Orphan && c.cleared {
+	if j.pruned {
 		return c.leftover(ctx, j)
 	}
 	if j.kind != "" || j.row == nil || !j.row.Remote || !prunable(j.row.Class) {
@@ -117,21 +106,6 @@ func (c *Cache) note(ctx context.Context, j *judged, fates map[media.Class]map[i
 
 // leftover notes an object whose row an earlier run cleared, before it was stopped.
 func (c *Cache) leftover(ctx context.Context, j *judged) error {
-	p, err := media.Parse(j.object.Key)
-	if err != nil || !prunable(p.Class) {
-		return nil
-	}
-	cleared, err := c.Clearings.OpenClearing(ctx, p.Class, p.ID)
-	switch {
-	case errors.Is(err, ledger.ErrUnknown):
-		return nil
-	case err != nil:
-		return err
-	}
-	was, err := mastodon.RowOf(cleared.Class, cleared.RowID, cleared.Columns)
-	if err != nil || !was.MayOwn(p) {
-		return err
-	}
 	c.resume.add(j.object.Size)
 	return c.Scratch.Add(ctx, ledger.Loose{
 		Side: ledger.InBucket, Key: media.Key("0 " + j.object.Key), Data: []byte(j.reason),

@@ -109,6 +109,14 @@ func (c *Cleaner) Removed() Sum { return Sum{c.removed.Load(), c.freed.Load()} }
 // Kept counts the candidates that were left alone, by cause.
 func (c *Cleaner) Kept() map[string]int64 { return c.kept }
 
+// left counts the candidates that should have gone and did not.
+func (c *Cleaner) left() (n int64) {
+	for _, why := range []string{KeptNoRoom, KeptUnproven, KeptRefused, Unanswered} {
+		n += c.kept[why]
+	}
+	return n
+}
+
 // Apply removes the candidates: the first ten one by one, then in batches. After an
 // error nothing more is removed; what was begun is in the journal.
 func (c *Cleaner) Apply(ctx context.Context, candidates iter.Seq2[Candidate, error]) error {
@@ -169,6 +177,11 @@ func (c *Cleaner) batch(ctx context.Context, all []Candidate, canary bool) (err 
 	defer func() { err = errors.Join(err, w.record(context.WithoutCancel(ctx))) }()
 	if err := w.keepCopies(ctx); err != nil {
 		return err
+	}
+	if canary {
+		if err := w.standing(ctx); err != nil {
+			return err
+		}
 	}
 	if err := w.lookAgain(ctx); err != nil {
 		return err

@@ -51,7 +51,10 @@ type Guard struct {
 }
 
 // A Refusal is a guard that said no.
-type Refusal struct{ Guard, Reason, Hint string }
+type Refusal struct {
+	Guard, Reason, Hint string
+	Doubt               bool // it contradicts the database: nothing that rests on this scan is kept
+}
 
 func (r *Refusal) Error() string { return fmt.Sprintf("guard %q: %s", r.Guard, r.Reason) }
 
@@ -105,7 +108,7 @@ func Guards() []Guard {
 		},
 		{
 			Name: "positive control", Rule: "of 1,000 objects that an earlier run knew as owned, at most 0.5 % are called orphans", doubt: true,
-			Hint:  "if you know why, see mediamove orphans --list orphan; mediamove bind takes a new control",
+			Hint:  "is this the live database? If you know why so much has gone: mediamove bind takes a new control",
 			check: contradicted,
 		},
 		{
@@ -201,7 +204,7 @@ func Check(guards []Guard, f *Facts) []*Refusal {
 	var out []*Refusal
 	for _, g := range guards {
 		if reason := g.check(f); reason != "" {
-			out = append(out, &Refusal{g.Name, reason, g.Hint})
+			out = append(out, &Refusal{g.Name, reason, g.Hint, g.doubt})
 		}
 	}
 	return out

@@ -22,6 +22,7 @@ type judged struct {
 	kind   ledger.SuspectKind
 	reason string
 	row    *media.Row // nil: there is none, or nobody was asked
+	pruned bool       // an orphan because prune cleared its row and did not come to it yet
 }
 
 // askable says whether a row may own k's object, and where that row is.
@@ -103,11 +104,11 @@ func judgeAt(o r2.Object, at *place, rows mastodon.Rows) judged {
 	case why == media.Owned:
 		return judged{object: o, row: row}
 	case why == media.Unfamiliar:
-		return judged{o, ledger.Unknown, string(why), row}
+		return judged{object: o, kind: ledger.Unknown, reason: string(why), row: row}
 	case row != nil && (!row.Remote || row.Busy):
 		// Nobody could fetch it again, so a person decides.
-		return judged{o, ledger.Review, string(why), row}
+		return judged{object: o, kind: ledger.Review, reason: string(why), row: row}
 	default:
-		return judged{o, ledger.Orphan, string(why), row}
+		return judged{object: o, kind: ledger.Orphan, reason: string(why), row: row}
 	}
 }

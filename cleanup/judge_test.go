@@ -84,7 +84,7 @@ func TestJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := r2.Object{Key: tt.key, Size: 7, ETag: "e"}
-			want := judged{o, tt.kind, tt.reason, nil}
+			want := judged{object: o, kind: tt.kind, reason: tt.reason}
 			got := judge(o, tt.rows)
 			if got.row = nil; got != want {
 				t.Errorf("judged %+v, want %+v", got, want)

@@ -28,11 +28,17 @@ type History interface {
 	SuspectAbout(ctx context.Context, k media.Key) (ledger.Suspect, error)
 }
 
+// A Canceller takes marks back.
+type Canceller interface {
+	CancelSuspects(ctx context.Context, run int64, k media.Key) (int64, error)
+}
+
 // Orphans finds what nobody owns, and decides what of it may go.
 type Orphans struct {
 	Survey  *Survey
 	Memory  Memory
 	History History
+	Marks   Canceller
 	Guards  []Guard // [Guards]; tests take one away
 	Limits  Limits
 	MinAge  time.Duration
@@ -40,6 +46,8 @@ type Orphans struct {
 	Facts Facts
 	// Hold records the scan by [Orphans.Accept] only: a person looks at it first.
 	Hold bool
+	// Prunes: a prune follows in this very run, and comes to what an earlier one left.
+	Prunes bool
 
 	scan *Scan
 	// undone: undo has put something back, so that every candidate is looked up.
@@ -88,7 +96,12 @@ func (o *Orphans) Look(ctx context.Context) (*Report, error) {
 // remember records the scan, unless it contradicts what is known: a later run must not
 // be held against a wrong database.
 func (o *Orphans) remember(ctx context.Context) error {
-	if o.Hold || !Believed(o.Guards, &o.Facts) {
+	if !Believed(o.Guards, &o.Facts) {
+		// A wrong database must not make the first of two sightings.
+		_, err := o.Marks.CancelSuspects(ctx, o.scan.Run, "")
+		return err
+	}
+	if o.Hold {
 		return nil
 	}
 	return o.Accept(ctx)
@@ -117,12 +130,16 @@ func (o *Orphans) weigh(ctx context.Context, r *Report) error {
 			return fmt.Errorf("read the marks: %w", err)
 		}
 		returned, err := o.returned(ctx, s.Key)
+		pruned := false
+		if err == nil && !returned && o.ripe(&s) {
+			pruned, err = o.pruned(ctx, s.Key)
+		}
 		switch {
 		case err != nil:
 			return err
 		case returned:
 			r.Returned.add(s.Size)
-		case !o.ripe(&s):
+		case pruned || !o.ripe(&s):
 			r.Waiting.add(s.Size)
 		default:
 			r.Candidates.add(s.Size)
@@ -165,6 +182,20 @@ func (o *Orphans) returned(ctx context.Context, k media.Key) (bool, error) {
 	return false, nil
 }
 
+// pruned reports whether k's object is prune's to deal with: it comes to it in this run,
+// or it is not known yet whether the row will have its file again.
+func (o *Orphans) pruned(ctx context.Context, k media.Key) (bool, error) {
+	p, err := media.Parse(k)
+	if err != nil {
+		return false, nil
+	}
+	if o.Prunes {
+		return o.Survey.begun.has(ctx, p)
+	}
+	_, open := o.Survey.begun.intents[rowID{p.Class, p.ID}]
+	return open, nil
+}
+
 // Candidates yields what may go, by key. The guards and ceilings are the caller's to
 // hold against it.
 func (o *Orphans) Candidates(ctx context.Context) iter.Seq2[Candidate, error] {
@@ -187,6 +218,9 @@ func (o *Orphans) candidate(ctx context.Context, s *ledger.Suspect) (c Candidate
 		return c, false, nil
 	}
 	if returned, err := o.returned(ctx, s.Key); err != nil || returned {
+		return c, false, err
+	}
+	if pruned, err := o.pruned(ctx, s.Key); err != nil || pruned {
 		return c, false, err
 	}
 	return Candidate{Key: s.Key, Reason: s.Reason, Size: s.Size, ETag: s.ETag, Modified: s.Modified, First: s.First}, true, nil

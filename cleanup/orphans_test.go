@@ -1,6 +1,8 @@
 package cleanup_test
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,7 +45,7 @@ func (g *night) look() *cleanup.Report {
 	at := g.now
 	s.Marks, s.Run, s.Now = g.ledger, g.run, func() time.Time { return at }
 	g.last = &cleanup.Orphans{
-		Survey: s, Memory: g.ledger, History: g.ledger, Guards: cleanup.Guards(), Limits: cleanup.Ceilings(), MinAge: cleanup.MinAge,
+		Survey: s, Memory: g.ledger, History: g.ledger, Marks: g.ledger, Guards: cleanup.Guards(), Limits: cleanup.Ceilings(), MinAge: cleanup.MinAge,
 		Facts: cleanup.Facts{Alone: true, Switched: true},
 	}
 	g.db.newest = at
@@ -101,7 +103,10 @@ func TestRipe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newNight(t, old(1, tt.modified))
-			g.edit = func(o *cleanup.Orphans) { o.MinAge = tt.minAge }
+			g.edit = func(o *cleanup.Orphans) {
+				trusting(o)
+				o.MinAge = tt.minAge
+			}
 			first := g.look()
 			equal(t, []cleanup.Sum{first.Candidates, first.Waiting}, []cleanup.Sum{{}, {Objects: 1, Bytes: 10}})
 			if got := g.later(tt.gap); (len(got) == 1) != tt.want {
@@ -168,6 +173,7 @@ func TestReport(t *testing.T) {
 	}
 	objects = append(objects, old(31, noon))
 	g := newNight(t, objects...)
+	g.edit = trusting
 	g.look()
 	g.now = g.now.Add(20 * time.Hour)
 	for i, hours := range []int{19, 20, 21} { // before now: the last one was another night
@@ -215,6 +221,28 @@ func TestReturnedStays(t *testing.T) {
 	equal(t, []any{len(still), still[0].Key, dropped}, []any{1, avatar(2), int64(1)})
 }
 
+// trusting takes the guards away that hold a bucket of orphans alone against its
+// database: no live one has that.
+func trusting(o *cleanup.Orphans) {
+	o.Guards = slices.DeleteFunc(o.Guards, func(g cleanup.Guard) bool { return g.Name == "newest objects" || g.Name == "fresh" })
+}
+
+// TestDoubtedMarks: what a wrong database marks is not the first of two sightings, and
+// what a right one marked stays.
+func TestDoubtedMarks(t *testing.T) {
+	t.Parallel()
+	month := noon.AddDate(0, 0, -30)
+	g := newNight(t, old(1, month))
+	g.look()
+	g.objects = append(g.objects, old(2, month))
+	g.edit = func(o *cleanup.Orphans) { o.Facts.Primary = errors.New("a replica") }
+	g.later(time.Hour)
+	g.edit = nil
+	equal(t, g.later(19*time.Hour), []media.Key{avatar(1)})
+	equal(t, g.later(time.Hour), []media.Key{avatar(1)})
+	equal(t, g.later(19*time.Hour), []media.Key{avatar(1), avatar(2)})
+}
+
 // TestManyNights: the page size of the ledger is no border.
 func TestManyNights(t *testing.T) {
 	t.Parallel()
@@ -223,6 +251,7 @@ func TestManyNights(t *testing.T) {
 		objects = append(objects, old(id+1, noon.AddDate(0, 0, -30)))
 	}
 	g := newNight(t, objects...)
+	g.edit = trusting
 	g.look()
 	got := g.later(20 * time.Hour)
 	equal(t, []any{len(got), got[0], got[2499]}, []any{2500, avatar(1), avatar(2500)})

@@ -28,6 +28,12 @@ type RowClearer interface {
 	Clear(ctx context.Context, rule mastodon.PruneRule, class media.Class, rows []mastodon.Cleared) (cleared []int64, err error)
 }
 
+// A RowRescuer gives rows their columns back that should not have been cleared.
+type RowRescuer interface {
+	Touched(ctx context.Context, ids []int64) ([]int64, error)
+	Restore(ctx context.Context, c mastodon.Cleared) (bool, error)
+}
+
 // A ClearJournal is written ahead of every UPDATE.
 type ClearJournal interface {
 	IntendClearing(ctx context.Context, c []ledger.Clearing) error
@@ -40,6 +46,7 @@ type ClearJournal interface {
 // file is gone.
 type Pruner struct {
 	Rows    RowClearer
+	Past    RowRescuer
 	Journal ClearJournal
 	Opened  Clearings
 	Cleaner *Cleaner
@@ -47,9 +54,8 @@ type Pruner struct {
 	Wait    time.Duration // [CacheLife]
 	Sleep   func(ctx context.Context, d time.Duration) error
 
-	cleared  int64
-	skipped  int64
-	earliest time.Time // when the first of this run's objects may go
+	cleared int64
+	skipped int64
 }
 
 // Cleared is how many rows were cleared, and how many had changed and were left alone.
@@ -150,7 +156,6 @@ func (p *Pruner) clearClass(ctx context.Context, class media.Class, rows []masto
 		p.cleared++
 	}
 	p.skipped += int64(len(entries) - len(done))
-	p.earliest = now.Add(p.Wait)
 	if err := p.Journal.EndClearings(context.WithoutCancel(ctx), entries); err != nil {
 		return fmt.Errorf("journal the rows that were cleared: %w", err)
 	}
@@ -160,15 +165,37 @@ func (p *Pruner) clearClass(ctx context.Context, class media.Class, rows []masto
 // Remove waits, and then removes the objects of every row that was cleared: those of
 // this run, and before them what an earlier run did not come to.
 func (p *Pruner) Remove(ctx context.Context, leftovers iter.Seq2[Candidate, error], rows iter.Seq2[Prunable, error]) error {
-	for wait := p.earliest.Sub(p.Cleaner.Now()); p.cleared > 0 && wait > 0; wait = p.earliest.Sub(p.Cleaner.Now()) {
+	if err := p.await(ctx); err != nil {
+		return err
+	}
+	if err := p.Cleaner.Apply(ctx, p.objects(ctx, leftovers, rows)); err != nil || p.Cleaner.left() > 0 {
+		return err // the next run comes to what is left
+	}
+	return p.finish(ctx)
+}
+
+// await lets Mastodon's caches forget the files, those of an earlier run too. It goes by
+// time that was slept: the server's clock is only known from answers, and none comes
+// meanwhile.
+func (p *Pruner) await(ctx context.Context) error {
+	var last time.Time
+	for c, err := range p.Journal.Clearings(ctx, ledger.ClearingQuery{State: ledger.ClearCleared}) {
+		if err != nil {
+			return fmt.Errorf("read the journal of rows: %w", err)
+		}
+		if c.ClearedAt.After(last) {
+			last = c.ClearedAt
+		}
+	}
+	if last.IsZero() {
+		return nil
+	}
+	for wait := min(p.Wait, last.Add(p.Wait).Sub(p.Cleaner.Now())); wait > 0; wait -= time.Minute {
 		if err := p.Sleep(ctx, min(wait, time.Minute)); err != nil {
 			return err
 		}
 	}
-	if err := p.Cleaner.Apply(ctx, p.objects(ctx, leftovers, rows)); err != nil {
-		return err
-	}
-	return p.finish(ctx)
+	return nil
 }
 
 // objects yields what may go now, in the order in which the rows were cleared.
@@ -222,32 +249,65 @@ func (p *Pruner) finish(ctx context.Context) error {
 	return p.Journal.EndClearings(ctx, batch)
 }
 
-// SettleRows looks at every row whose clearing a killed run left without an outcome: the
-// database tells. Nothing is cleared by it.
-func SettleRows(ctx context.Context, db RowClearer, j ClearJournal, now func() time.Time) (n int, err error) {
-	for c, err := range j.Clearings(ctx, ledger.ClearingQuery{State: ledger.ClearIntent}) {
+// Settle looks at every row whose clearing a killed run left without an outcome: the
+// database tells. One that was cleared although a local user had touched it gets its
+// columns back: the killed run did not come to that. It must not be asked of a database
+// that the guards doubt.
+func (p *Pruner) Settle(ctx context.Context) (n int, err error) {
+	for c, err := range p.Journal.Clearings(ctx, ledger.ClearingQuery{State: ledger.ClearIntent}) {
 		if err != nil {
 			return n, fmt.Errorf("read the journal of rows: %w", err)
 		}
-		snaps, err := db.Snapshot(ctx, map[media.Class][]int64{c.Class: {c.RowID}})
-		if err != nil {
-			return n, fmt.Errorf("%w: look what became of a row: %w", ErrRows, err)
-		}
-		was, err := mastodon.RowOf(c.Class, c.RowID, c.Columns)
-		if err != nil {
+		if err := p.settle(ctx, &c); err != nil {
 			return n, err
 		}
-		c.Ended = now()
-		c.State, c.ClearedAt, c.Detail = ledger.ClearCleared, c.Ended, "the run was interrupted; the row names its file no more"
-		if len(snaps) == 1 && sameNames(&was, &snaps[0].Row) {
-			c.State, c.ClearedAt, c.Detail = ledger.ClearSkipped, time.Time{}, "the run was interrupted before the row was cleared"
-		}
-		if err := j.EndClearings(ctx, []ledger.Clearing{c}); err != nil {
-			return n, err
+		if err := p.Journal.EndClearings(ctx, []ledger.Clearing{c}); err != nil {
+			return n, fmt.Errorf("journal the row: %w", err)
 		}
 		n++
 	}
 	return n, nil
+}
+
+// settle finds the outcome of an intent.
+func (p *Pruner) settle(ctx context.Context, c *ledger.Clearing) error {
+	c.Ended = p.Cleaner.Now()
+	snaps, err := p.Rows.Snapshot(ctx, map[media.Class][]int64{c.Class: {c.RowID}})
+	if err != nil {
+		return fmt.Errorf("%w: look what became of a row: %w", ErrRows, err)
+	}
+	was, err := mastodon.RowOf(c.Class, c.RowID, c.Columns)
+	if err != nil {
+		return err
+	}
+	if len(snaps) == 1 && sameNames(&was, &snaps[0].Row) {
+		c.State, c.Detail = ledger.ClearSkipped, "the run was interrupted before the row was cleared"
+		return nil
+	}
+	switch back, err := p.rescue(ctx, c, was); {
+	case err != nil:
+		return fmt.Errorf("%w: give row %d of %s its columns back: %w", ErrRows, c.RowID, c.Class, err)
+	case back:
+		c.State, c.Detail = ledger.ClearSkipped, "the run was interrupted; a local user had touched it, and it has its file again"
+	default:
+		c.State, c.ClearedAt, c.Detail = ledger.ClearCleared, c.Ended, "the run was interrupted; the row names its file no more"
+	}
+	return nil
+}
+
+// rescue gives a cleared row its columns back if it should not have been cleared.
+func (p *Pruner) rescue(ctx context.Context, c *ledger.Clearing, was media.Row) (bool, error) {
+	if c.Class != media.MediaAttachments {
+		return false, nil
+	}
+	touched, err := p.Past.Touched(ctx, []int64{c.RowID})
+	if err != nil || len(touched) == 0 {
+		return false, err
+	}
+	if err := p.Cleaner.granted(ctx); err != nil {
+		return false, err
+	}
+	return p.Past.Restore(ctx, mastodon.Cleared{ID: c.RowID, Class: c.Class, Row: was, Columns: c.Columns})
 }
 
 // sameNames reports whether two states of a row name the same files.

@@ -108,9 +108,9 @@ func TestSampleOwnedOnly(t *testing.T) {
 	owned := sampled(media.Accounts, "avatars", true, 1, 1)
 	tally.add([]judged{
 		{object: owned},
-		{sampled(media.Accounts, "avatars", true, 2, 1), ledger.Orphan, "row gone", nil},
-		{sampled(media.Accounts, "avatars", true, 3, 1), ledger.Review, "row gone", nil},
-		{sampled(media.Accounts, "avatars", true, 4, 1), ledger.Unknown, "row gone", nil},
+		{object: sampled(media.Accounts, "avatars", true, 2, 1), kind: ledger.Orphan, reason: "row gone"},
+		{object: sampled(media.Accounts, "avatars", true, 3, 1), kind: ledger.Review, reason: "row gone"},
+		{object: sampled(media.Accounts, "avatars", true, 4, 1), kind: ledger.Unknown, reason: "row gone"},
 		{object: sampled(media.Backups, "dumps", false, 5, 1)},
 		{object: r2.Object{Key: ".mediamove/owner.json"}},
 		{object: r2.Object{Key: "robots.txt"}},

@@ -50,17 +50,20 @@ type Survey struct {
 	Classes  []media.Class // that the database has a table for; nil: all
 	Run      int64
 	Now      func() time.Time // the server's clock
+	// Clearings, if set, tells which orphans a prune that was stopped has left.
+	Clearings Clearings
 	// Cache, if set, gathers what prune may clear, from the same listing.
 	Cache watcher
 	// Each, if set, is told every object of the listing, in its order.
 	Each func(ctx context.Context, o r2.Object) error
 
+	begun  begun
 	listed atomic.Int64
 }
 
 // A watcher sees every page after it was judged.
 type watcher interface {
-	begin(ctx context.Context) error
+	begin()
 	page(ctx context.Context, all []judged) error
 }
 
@@ -82,10 +85,11 @@ func (s *Survey) Scan(ctx context.Context) (*Scan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.begun, err = findBegun(ctx, s.Clearings); err != nil {
+		return nil, err
+	}
 	if s.Cache != nil {
-		if err := s.Cache.begin(ctx); err != nil {
-			return nil, err
-		}
+		s.Cache.begin()
 	}
 	t := &tally{
 		scan: &Scan{Run: s.Run, At: at, Control: Control{Run: control.run, Known: int64(len(control.keys))}}, control: control.keys,
@@ -178,6 +182,11 @@ func (s *Survey) page(ctx context.Context, objects []r2.Object, t *tally) error 
 	all := make([]judged, len(objects))
 	for i, o := range objects {
 		all[i] = judgeAt(o, &places[i], rows)
+		if all[i].kind == ledger.Orphan {
+			if all[i].pruned, err = s.begun.has(ctx, places[i].path); err != nil {
+				return err
+			}
+		}
 		if all[i].kind != "" {
 			suspects = append(suspects, ledger.Suspect{
 				Key: o.Key, Kind: all[i].kind, Reason: all[i].reason, Size: o.Size, ETag: o.ETag, Modified: o.LastModified,
@@ -206,13 +215,17 @@ func (s *Survey) newest(ctx context.Context, all []judged, t *tally) error {
 	since := t.oldestRecent()
 	var young []*judged
 	for i := range all {
-		if o := &all[i].object; o.LastModified.After(since) && !o.Key.Reserved() {
+		if o := &all[i].object; o.LastModified.After(since) && !o.Key.Reserved() && !all[i].pruned {
 			young = append(young, &all[i])
 		}
 	}
 	slices.SortFunc(young, func(a, b *judged) int { return b.object.LastModified.Compare(a.object.LastModified) })
 	counted := 0
-	for chunk := range slices.Chunk(young, RecentSize) {
+	first := min(RecentSize, len(young))
+	for _, chunk := range [][]*judged{young[:first], young[first:]} { // mostly the first will do
+		if len(chunk) == 0 || counted >= RecentSize {
+			break
+		}
 		keys := make([]media.Key, len(chunk))
 		for i, j := range chunk {
 			keys[i] = j.object.Key
@@ -225,9 +238,6 @@ func (s *Survey) newest(ctx context.Context, all []judged, t *tally) error {
 			if etag, known := ours[j.object.Key]; !known || etag != j.object.ETag {
 				counted += t.sawForeign(j)
 			}
-		}
-		if counted >= RecentSize {
-			break
 		}
 	}
 	return nil
@@ -322,7 +332,7 @@ func (t *tally) add(all []judged) {
 		sumOf(t.classes, k.Class()).add(j.object.Size)
 		sumOf(t.owners, Holding{k.Class(), ownerOf(j)}).add(j.object.Size)
 		sumOf(t.totals, Group{j.kind, prefixOf(j), j.reason}).add(j.object.Size)
-		if _, ok := t.control[k]; ok {
+		if _, ok := t.control[k]; ok && !j.pruned {
 			t.scan.Control.Listed++
 			if j.kind != "" {
 				t.scan.Control.Orphans++

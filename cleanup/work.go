@@ -23,9 +23,10 @@ const copiers = 8
 type work struct {
 	c        *Cleaner
 	removals []ledger.Removal
-	looked   time.Time // at the rows, by our clock
-	sent     []bool    // a deletion was sent: its outcome is the bucket's to tell
-	copied   []bool    // there is a copy in the trash
+	looked   time.Time   // at the rows, by our clock
+	sent     []bool      // a deletion was sent: its outcome is the bucket's to tell
+	copied   []bool      // there is a copy in the trash
+	control  []media.Key // was there right before the first deletion
 }
 
 func newWork(c *Cleaner, all []Candidate) *work {
@@ -267,6 +268,24 @@ func (w *work) removeMany(ctx context.Context, together []int) error {
 	return err
 }
 
+// standing chooses what the canary looks at: of the control, what is there right before the
+// first deletion. Mastodon deletes files before rows, a thousand at once, so that one which
+// went since the scan would look like one that we hit.
+func (w *work) standing(ctx context.Context) error {
+	for _, k := range w.c.Control[:min(5*Canaries, len(w.c.Control))] {
+		if len(w.control) == Canaries {
+			break
+		}
+		switch _, err := w.c.Bucket.Head(ctx, k); {
+		case err == nil:
+			w.control = append(w.control, k)
+		case !errors.Is(err, r2.ErrNotFound):
+			return fmt.Errorf("look at the canary's control: %w", err)
+		}
+	}
+	return nil
+}
+
 // canary looks at what the first deletions did: they are gone, and what is owned is not.
 func (w *work) canary(ctx context.Context) error {
 	for i := range w.removals {
@@ -277,7 +296,7 @@ func (w *work) canary(ctx context.Context) error {
 			return fmt.Errorf("after its deletion %s should be gone: %w", w.removals[i].Key, orStill(err))
 		}
 	}
-	for _, k := range w.c.Control[:min(Canaries, len(w.c.Control))] {
+	for _, k := range w.control {
 		_, err := w.c.Bucket.Head(ctx, k)
 		if errors.Is(err, r2.ErrNotFound) {
 			err = w.stillOwned(ctx, k)

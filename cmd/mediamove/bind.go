@@ -129,9 +129,9 @@ func (o *bindOptions) look(ctx context.Context, w *world, c *cleaning, r *bindRe
 	}
 	defer func() { err = errors.Join(err, scratch.Close()) }()
 	assess := &cleanup.Assess{Catalog: c.db, Scratch: scratch}
-	survey := &cleanup.Survey{Bucket: c.bucket, Instance: c.db, Marks: c.ledger, Run: c.run, Now: c.now, Each: assess.Each}
+	survey := &cleanup.Survey{Bucket: c.bucket, Instance: c.db, Marks: c.ledger, Classes: c.db.Classes(), Run: c.run, Now: c.now, Each: assess.Each}
 	orphans := &cleanup.Orphans{
-		Survey: survey, Memory: c.ledger, History: c.ledger, Guards: cleanup.Guards(), Limits: cleanup.Ceilings(), MinAge: cleanup.MinAge, Hold: true,
+		Survey: survey, Memory: c.ledger, History: c.ledger, Marks: c.ledger, Guards: cleanup.Guards(), Limits: cleanup.Ceilings(), MinAge: cleanup.MinAge, Hold: true,
 	}
 	side, stop := context.WithCancel(context.WithoutCancel(ctx))
 	progress := w.startProgress(side, c.session, func(time.Duration) frame { return c.cleanFrame(survey) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,6 +59,9 @@ type cleaning struct {
 	who   mastodon.Identity
 	tie   owner.Tie
 	hosts string // hash of this host, "" if it has no machine id
+
+	raised bool                                             // this run is counted in the mark
+	sleep  func(ctx context.Context, d time.Duration) error // tests don't wait
 }
 
 // begin opens everything a cleanup command needs. On an error nothing is left open.
@@ -85,7 +89,10 @@ func (o *cleanFlags) begin(ctx context.Context, w *world, command string) (c *cl
 	if err != nil {
 		return nil, err
 	}
-	c = &cleaning{session: x}
+	c = &cleaning{session: x, sleep: w.sleep}
+	if c.sleep == nil {
+		c.sleep = sleep
+	}
 	if c.sight, err = owner.Look(ctx, x.bucket, x.ledger, x.ownerOptions(o.access)); err != nil {
 		return nil, c.abandon(ctx, x.told(err))
 	}
@@ -145,7 +152,11 @@ func (w *world) machine() (string, error) {
 	if w.machineID != "" {
 		return w.machineID, nil
 	}
-	for _, path := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id"} {
+	paths := w.machineFiles
+	if paths == nil {
+		paths = []string{"/etc/machine-id", "/var/lib/dbus/machine-id"}
+	}
+	for _, path := range paths {
 		if id, err := os.ReadFile(path); err == nil && len(strings.TrimSpace(string(id))) >= 32 {
 			return strings.TrimSpace(string(id)), nil
 		}
@@ -182,6 +193,9 @@ func (f trashFlags) open(ctx context.Context, c *cleaning) (*cleanup.Trash, erro
 		}
 	}
 	store, err := trash.Open(ctx, trash.Options{Dir: dir, Max: limit, Keep: trash.DefaultKeep, Now: c.now, Parts: uploadsOf{c.session}})
+	if _, onDisk := errors.AsType[*fs.PathError](err); onDisk && !errors.Is(err, trash.ErrBroken) {
+		return nil, &usageError{err, "its folder must be there and be one that can be written: --trash DIR"}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -24,13 +24,14 @@ import (
 // beside it, a real database, and a clock that goes forward by whole nights.
 type living struct {
 	*insider
-	db      pgtest.Instance
-	in      *instance.Instance
-	objects map[media.Key]instance.Object
-	orphans map[media.Key]instance.Orphan
-	ahead   atomic.Int64 // nanoseconds that the bucket's clock is ahead
-	machine string
-	typed   string // on stdin
+	db           pgtest.Instance
+	in           *instance.Instance
+	objects      map[media.Key]instance.Object
+	orphans      map[media.Key]instance.Orphan
+	ahead        atomic.Int64 // nanoseconds that the bucket's clock is ahead
+	machine      string
+	machineFiles []string // where it is read if machine is ""
+	typed        string   // on stdin
 }
 
 // living makes an instance whose youngest row is an hour old by the bucket's clock.
@@ -91,6 +92,12 @@ func (l *living) start(t *testing.T) {
 
 func (l *living) now() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) }
 
+// sleep puts the bucket's clock forward instead of waiting.
+func (l *living) sleep(_ context.Context, d time.Duration) error {
+	l.later(d)
+	return nil
+}
+
 // later puts the bucket's clock forward.
 func (l *living) later(d time.Duration) { l.ahead.Add(int64(d)) }
 
@@ -117,7 +124,7 @@ func (l *living) cleanCtx(ctx context.Context, args ...string) result {
 	var stdout, stderr syncBuffer
 	w := &world{
 		args: append(args, "--state", l.state), stdin: strings.NewReader(l.typed), stdout: &stdout, stderr: &stderr, environ: l.env,
-		width: 80, transport: l.bucket.Transport(), machineID: l.machine,
+		width: 80, transport: l.bucket.Transport(), machineID: l.machine, machineFiles: l.machineFiles, sleep: l.sleep,
 	}
 	return result{run(ctx, w), stdout.String(), stderr.String()}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"example.org/mediamove/cleanup/trash"
 	"example.org/mediamove/fixtures"
 	"example.org/mediamove/fixtures/instance"
 	"example.org/mediamove/fixtures/pgtest"
@@ -117,10 +119,10 @@ func (l *living) instead(other pgtest.Instance, f func()) {
 
 // with runs f with another state folder, machine and settings, and puts them back.
 func (l *living) with(change func(), f func()) {
-	env, state, machine := slices.Clone(l.env), l.state, l.machine
+	env, state, machine, files := slices.Clone(l.env), l.state, l.machine, l.machineFiles
 	change()
 	f()
-	l.env, l.state, l.machine = env, state, machine
+	l.env, l.state, l.machine, l.machineFiles = env, state, machine, files
 }
 
 // but is the environment with other lines.
@@ -227,3 +229,52 @@ func holds(t *testing.T, dir, text string) (name string) {
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// oldKey is of a row that no generated instance has.
+func oldKey(i int) media.Key {
+	return media.Path{Cached: true, Class: media.MediaAttachments, Attachment: "files", ID: 900_000_001 + int64(i), Style: "original", Name: "gone.jpeg"}.Key()
+}
+
+// planted are the keys of the first n of plantGone.
+func (l *living) planted(n int) (keys []string) {
+	for i := range n {
+		keys = append(keys, string(oldKey(i)))
+	}
+	return keys
+}
+
+const hour = time.Hour
+
+func keysOf[V any](m map[media.Key]V) iter.Seq[media.Key] { return maps.Keys(m) }
+
+// inTrash is the file with the copy of what a run removed.
+func (l *living) inTrash(run, key string) string {
+	l.t.Helper()
+	n, err := strconv.ParseInt(run, 10, 64)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return filepath.Join(l.state, "trash", filepath.FromSlash(trash.Name(n, media.Key(key))))
+}
+
+// damage flips a bit of the copy, and drop loses it.
+func (l *living) damage(run, key string) {
+	l.t.Helper()
+	body, err := os.ReadFile(l.inTrash(run, key))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	body[len(body)/2] ^= 1
+	if err := os.WriteFile(l.inTrash(run, key), body, 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *living) drop(run, key string) {
+	l.t.Helper()
+	if err := os.Remove(l.inTrash(run, key)); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func keyOf(o fixtures.Object) media.Key { return media.Key(o.Key) }

@@ -132,7 +132,7 @@ func isRefusal(err error) bool {
 	_, guard := errors.AsType[*cleanup.Refusal](err)
 	_, above := errors.AsType[*cleanup.AboveError](err)
 	_, shape := errors.AsType[*mastodon.ShapeError](err)
-	for _, target := range []error{uploader.ErrHiddenTree, cleanup.ErrPlan, ledger.ErrUsed, mastodon.ErrReplica, mastodon.ErrOtherDatabase} {
+	for _, target := range []error{uploader.ErrHiddenTree, cleanup.ErrPlan, cleanup.ErrShare, ledger.ErrUsed, mastodon.ErrReplica, mastodon.ErrOtherDatabase} {
 		if errors.Is(err, target) {
 			return !errors.Is(err, fs.ErrNotExist)
 		}
@@ -149,9 +149,8 @@ func isUsage(err error) bool {
 	_, file := errors.AsType[*mastodon.FileError](err)
 	_, unsafeFS := errors.AsType[*ledger.UnsafeFSError](err)
 	_, month := errors.AsType[*billing.MonthError](err)
-	if d, ok := errors.AsType[*mastodon.DatabaseError](err); ok && d.Hint != "" {
-		_, network := errors.AsType[net.Error](err)
-		return !network || !errors.Is(err, cleanup.ErrRows) // it was there when the run began
+	if d, ok := errors.AsType[*mastodon.DatabaseError](err); ok && d.Hint != "" && !wentAway(err) {
+		return true
 	}
 	for _, target := range []error{cleanup.ErrPlan, trash.ErrBroken, billing.ErrNoRuns, cloudflare.ErrToken, owner.ErrNoDomain, r2.ErrDenied, r2.ErrNoBucket, r2.ErrEndpoint, ledger.ErrNewer, ledger.ErrNoLedger, errReadOnlyState} {
 		if errors.Is(err, target) {
@@ -159,6 +158,12 @@ func isUsage(err error) bool {
 		}
 	}
 	return usage || root || config || conflict || setting || file || unsafeFS || month
+}
+
+// wentAway reports whether the database was there when the run began: no setting is wrong.
+func wentAway(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network && errors.Is(err, cleanup.ErrRows)
 }
 
 var errReadOnlyState = errors.New("the state folder can't be written")
@@ -262,6 +267,7 @@ func sentinelHint(err error) string {
 		{cloudflare.ErrUnavailable, "run it again later, or leave out --cloudflare for the ledger's own figures"},
 		{cloudflare.ErrShape, "what answers is not Cloudflare's API as it is documented: is something in between? Without --cloudflare there are the ledger's own figures"},
 		{cleanup.ErrPlan, "make a new one: mediamove orphans --save FILE"},
+		{cleanup.ErrShare, "GB is 10^9 bytes, GiB 2^30; if so much is meant to go: --allow-share PERCENT"},
 		{ledger.ErrUsed, "a plan is applied once; make a new one: mediamove orphans --save FILE"},
 		{cleanup.ErrCanary, "look what became of them: mediamove journal; put them back: mediamove undo RUN"},
 		{cleanup.ErrRows, "look after the database, then run again"},

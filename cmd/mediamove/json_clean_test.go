@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,4 +53,41 @@ func cleans(t *testing.T, collected func(schema string, code int, r result)) {
 			clean(exitOK, "explain", key)
 		}
 	}
+	prunes(t, collected)
+}
+
+// prunes runs prune and nightly in all the ways that print something of their own.
+func prunes(t *testing.T, collected func(schema string, code int, r result)) {
+	t.Helper()
+	l := newLiving(t, instance.Small(4, "4.6"), 300)
+	clean := func(code int, command string, args ...string) {
+		t.Helper()
+		collected(command, code, l.clean(append([]string{command, "--json"}, args...)...))
+	}
+	share := func(percent int64) string { // of what the bucket holds
+		var held int64
+		for _, o := range l.stands() {
+			held += o.Size
+		}
+		return strconv.FormatInt(held*percent/100, 10) + "B"
+	}
+	clean(exitRefused, "prune", "--budget", "1kB", "--apply")
+	clean(exitRefused, "nightly", "--budget", "1GB", "--apply")
+	l.bind()
+	above := share(120)
+	for range 4 {
+		l.night()
+		clean(exitRefused, "nightly", "--budget", above, "--apply") // the orphans are above a ceiling
+		l.bucket.Put("media_attachments/files/109/"+strconv.FormatInt(l.ahead.Load(), 10), make([]byte, 2000))
+	}
+	collected("status", exitOK, l.clean("status", "--json", "--budget", above))
+	below := share(75)
+	clean(exitLeft, "prune", "--budget", below, "--allow-share", "100", "--save", filepath.Join(t.TempDir(), "plan.json")) // orphans keep it above
+	l.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
+		if r.Op == costs.GetObject && !strings.HasPrefix(r.Key, ".mediamove/") {
+			return fixtures.Fault{Status: 400, Code: "InvalidArgument"}
+		}
+		return fixtures.Fault{}
+	})
+	clean(exitLeft, "prune", "--budget", below, "--apply", "--allow-share", "100", "--trash", filepath.Join(t.TempDir(), "trash"))
 }

@@ -145,6 +145,9 @@ func runOrphans(ctx context.Context, w *world, o *orphansOptions) (err error) {
 		if plan, err = cleanup.OpenPlan(o.applyPlan); err != nil {
 			return err
 		}
+		if plan.Schema != cleanup.PlanSchema {
+			return usagef("mediamove prune --apply-plan "+o.applyPlan, "this is a plan of prune, not of orphans: nothing was done")
+		}
 		o.minAge, o.limits = time.Duration(plan.MinAge), plan.Limits
 	}
 	c, err := o.begin(ctx, w, "orphans")

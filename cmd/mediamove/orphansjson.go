@@ -150,7 +150,7 @@ func (r *orphansReport) json() orphansJSON {
 	for reason, s := range r.Reasons {
 		out.Reasons[reason] = sumOf(s)
 	}
-	out.Guards, out.MonthlyUSD = r.guardRows(), r.monthly()
+	out.Guards, out.MonthlyUSD = guardRows(r.Refusals), r.monthly()
 	for _, a := range r.Above {
 		out.Above = append(out.Above, aboveJSON{a.Class, sumOf(a.Candidates), sumOf(a.Tonight), a.Objects, a.Bytes})
 	}
@@ -165,11 +165,12 @@ func (r *orphansReport) json() orphansJSON {
 	return out
 }
 
-func (r *orphansReport) guardRows() []guardJSON {
+// guardRows tells of every guard whether it refused, and why.
+func guardRows(refusals []*cleanup.Refusal) []guardJSON {
 	rows := []guardJSON{}
 	for _, g := range cleanup.Guards() {
 		row := guardJSON{Name: g.Name}
-		for _, refusal := range r.Refusals {
+		for _, refusal := range refusals {
 			if refusal.Guard == g.Name {
 				row.Refused, row.Reason, row.Hint = true, oneLine(refusal.Reason), refusal.Hint
 			}
@@ -194,12 +195,19 @@ type undoJSON struct {
 	Outcomes  map[string]sumJSON `json:"outcomes"`
 	Cancelled int64              `json:"marks_cancelled"`
 	NotBack   []undoneJSON       `json:"not_back"`
+	Rows      rowsUndoneJSON     `json:"rows"`
 	Requests  costs.Usage        `json:"requests"`
 	ClassA    int64              `json:"class_a"`
 	ClassB    int64              `json:"class_b"`
 	CostUSD   string             `json:"cost_usd"`
 	Complete  bool               `json:"complete"`
 	Seconds   float64            `json:"seconds"`
+}
+
+type rowsUndoneJSON struct {
+	Restored int64 `json:"restored"`
+	Refilled int64 `json:"refilled"`
+	Lost     int64 `json:"lost"`
 }
 
 type undoneJSON struct {
@@ -211,7 +219,7 @@ type undoneJSON struct {
 func (r *undoReport) json() undoJSON {
 	used := r.c.meter.Usage()
 	out := undoJSON{
-		Schema: "mediamove.undo/1", Run: r.c.run, Of: r.of, Outcomes: map[string]sumJSON{}, Cancelled: r.cancelled, NotBack: []undoneJSON{},
+		Schema: "mediamove.undo/1", Run: r.c.run, Of: r.of, Outcomes: map[string]sumJSON{}, Cancelled: r.cancelled, NotBack: []undoneJSON{}, Rows: rowsUndoneJSON(r.rows),
 		Requests: used, ClassA: used.A(), ClassB: used.B(), CostUSD: costs.FormatUSD(r.c.adds(used)), Complete: r.err == nil, Seconds: r.seconds,
 	}
 	for outcome := range maps.Keys(r.outcomes) {

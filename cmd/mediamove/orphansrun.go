@@ -24,7 +24,6 @@ type orphansReport struct {
 	saved   *cleanup.Plan
 	savedAt string
 	applied bool
-	raised  bool // the first effect was granted
 	removed cleanup.Sum
 	kept    map[string]int64
 	dropped int64 // of the plan's candidates: not candidates any more
@@ -35,7 +34,7 @@ type orphansReport struct {
 // run is the run itself.
 func (o *orphansOptions) run(ctx context.Context, w *world, c *cleaning, plan *cleanup.PlanFile) error {
 	r := &orphansReport{c: c, o: o, kept: map[string]int64{}}
-	survey := &cleanup.Survey{Bucket: c.bucket, Instance: c.db, Marks: c.ledger, Run: c.run, Now: c.now}
+	survey := &cleanup.Survey{Bucket: c.bucket, Instance: c.db, Marks: c.ledger, Classes: c.db.Classes(), Run: c.run, Now: c.now, Clearings: c.ledger}
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
 	c.books.Go(func() { c.saveUsage(side) })
 	progress := w.startProgress(side, c.session, func(time.Duration) frame { return c.cleanFrame(survey) })
@@ -57,12 +56,12 @@ func (o *orphansOptions) steps(ctx context.Context, c *cleaning, r *orphansRepor
 	}
 	bound := owner.CheckBound(ctx, c.sight.Mark, c.ledger, c.tie.Database, c.tie.Host)
 	orphans := &cleanup.Orphans{
-		Survey: survey, Memory: c.ledger, History: c.ledger, Guards: cleanup.Guards(), Limits: o.limits, MinAge: o.minAge,
+		Survey: survey, Memory: c.ledger, History: c.ledger, Marks: c.ledger, Guards: cleanup.Guards(), Limits: o.limits, MinAge: o.minAge,
 		// The ledger is open for writing, so this process holds its lock.
 		Facts: cleanup.Facts{Alone: true, Switched: c.claim.Switched, Bound: bound},
 	}
 	r.Report, err = orphans.Look(ctx)
-	r.advise(bound)
+	advise(r.Report, bound)
 	if errors.Is(err, cleanup.ErrRows) && ctx.Err() == nil && (o.apply || plan != nil) {
 		r.refusal = r.Refusals[0] // "whole": a guard like the others
 		return nil
@@ -71,6 +70,9 @@ func (o *orphansOptions) steps(ctx context.Context, c *cleaning, r *orphansRepor
 		return err
 	}
 	switch {
+	case o.save != "" && r.doubted() != nil:
+		r.refusal = r.doubted() // its list would be of a wrong database
+		return nil
 	case o.save != "":
 		return o.savePlan(ctx, c, r, orphans)
 	case o.apply || plan != nil:
@@ -81,16 +83,26 @@ func (o *orphansOptions) steps(ctx context.Context, c *cleaning, r *orphansRepor
 
 // advise lets the guard "bound" say what to do about that very reason: who types bind
 // for another database or on a copied machine undoes the guard.
-func (r *orphansReport) advise(bound error) {
+func advise(found *cleanup.Report, bound error) {
 	e, ok := errors.AsType[*owner.RefusedError](bound)
-	if !ok || r.Report == nil {
+	if !ok || found == nil {
 		return
 	}
-	for _, refusal := range r.Refusals {
+	for _, refusal := range found.Refusals {
 		if refusal.Guard == "bound" {
 			refusal.Hint = e.Hint
 		}
 	}
+}
+
+// doubted is the guard that contradicts the database, nil if none does.
+func (r *orphansReport) doubted() error {
+	for _, refusal := range r.Refusals {
+		if refusal.Doubt {
+			return refusal
+		}
+	}
+	return nil
 }
 
 func (c *cleaning) ledgerID(ctx context.Context) string {
@@ -135,7 +147,7 @@ func (o *orphansOptions) remove(ctx context.Context, c *cleaning, r *orphansRepo
 	}
 	cleaner := &cleanup.Cleaner{
 		Bucket: c.bucket, Rows: c.db, Journal: c.ledger, Run: c.run, Policy: cleanup.Policy, Now: c.now, Log: c.log,
-		Control: r.Scan.Sample, Raise: func(ctx context.Context) error { return c.raise(ctx, o.access, r) }, Bound: c.stillBound,
+		Control: r.Scan.Sample, Raise: func(ctx context.Context) error { return c.granted(ctx, o.access) }, Bound: c.stillBound,
 	}
 	if bin != nil {
 		defer func() { err = errors.Join(err, bin.Store.Close()) }()
@@ -157,15 +169,6 @@ func (o *orphansOptions) remove(ctx context.Context, c *cleaning, r *orphansRepo
 	err = cleaner.Apply(ctx, candidates)
 	r.removed, r.kept = cleaner.Removed(), cleaner.Kept()
 	return err
-}
-
-// raise counts this run in the mark. A refusal there is one of the guard "bound".
-func (c *cleaning) raise(ctx context.Context, a access, r *orphansReport) error {
-	if err := owner.Raise(ctx, c.bucket, c.ledger, c.ownerOptions(a), c.tie); err != nil {
-		return err
-	}
-	r.raised = true
-	return nil
 }
 
 // stillBound reads the mark anew (one Class B): a copy of this machine may have woken up.
@@ -213,7 +216,7 @@ func (r *orphansReport) counts() map[string]int64 {
 
 // left is how many candidates should have gone and did not.
 func (r *orphansReport) left() (n int64) {
-	for _, why := range []string{cleanup.KeptNoRoom, cleanup.KeptUnproven, cleanup.KeptRefused} {
+	for _, why := range []string{cleanup.KeptNoRoom, cleanup.KeptUnproven, cleanup.KeptRefused, cleanup.Unanswered} {
 		n += r.kept[why]
 	}
 	return n

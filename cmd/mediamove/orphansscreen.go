@@ -80,17 +80,22 @@ func hours(o *orphansOptions) string {
 	return o.minAge.String()
 }
 
-func (r *orphansReport) printGuards(b *strings.Builder) {
-	if len(r.Refusals) == 0 {
+// printRefusals tells which guards forbid deletions, or that none does.
+func printRefusals(b *strings.Builder, refusals []*cleanup.Refusal) {
+	if len(refusals) == 0 {
 		fmt.Fprintf(b, "\nguards     all %d let it pass\n", len(cleanup.Guards()))
 	}
-	for i, refusal := range r.Refusals {
+	for i, refusal := range refusals {
 		name := "guards"
 		if i > 0 {
 			name = ""
 		}
 		fmt.Fprintf(b, "%s%-10s refused by %q: %s\n%-10s   %s\n", lineIf(i == 0), name, refusal.Guard, oneLine(refusal.Reason), "", refusal.Hint)
 	}
+}
+
+func (r *orphansReport) printGuards(b *strings.Builder) {
+	printRefusals(b, r.Refusals)
 	for _, a := range r.Above {
 		fmt.Fprintf(b, "ceiling    %s: %s objects (%s) may go, a night's ceiling is %s and %s", a.Class, count(a.Candidates.Objects), size(a.Candidates.Bytes), count(a.Objects), size(a.Bytes))
 		if a.Tonight.Objects > 0 {
@@ -124,6 +129,9 @@ func (r *orphansReport) printDone(b *strings.Builder) {
 	if r.dropped > 0 {
 		fmt.Fprintf(b, "kept       %s of the plan: no candidates any more\n", objectsOf(r.dropped))
 	}
+	if r.expired > 0 {
+		fmt.Fprintf(b, "trash      %s expired after 30 days\n", objectsOf(r.expired))
+	}
 	if r.saved != nil {
 		fmt.Fprintf(b, "\nplan       %s: %s (%s), to be applied by %s\n", r.savedAt, objectsOf(r.saved.Candidates.Objects), size(r.saved.Candidates.Bytes), r.saved.Expires.Format("2006-01-02 15:04 UTC"))
 	}
@@ -139,7 +147,7 @@ func objectsOf(n int64) string {
 // printNext is the line that says what to do next.
 func (r *orphansReport) printNext(b *strings.Builder) {
 	switch {
-	case r.Report == nil || r.err != nil:
+	case r.Report == nil || r.err != nil || len(r.Refusals) > 0: // the guards say what to do
 	case r.saved != nil && len(r.Above) > 0:
 		fmt.Fprintf(b, "next       look at it, then allow it once: mediamove orphans --apply-plan %s --allow-above %d\n", r.savedAt, r.saved.Candidates.Objects)
 	case r.saved != nil:

@@ -16,7 +16,8 @@ import (
 
 type statusOptions struct {
 	common
-	list []string
+	list   []string
+	budget string
 }
 
 func newStatus(w *world) *cobra.Command {
@@ -34,6 +35,7 @@ never_uploaded, unread, headers, public.` + "\n" + exitHelp,
 		RunE: func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), w, o) },
 	}
 	o.addFlags(c.Flags())
+	c.Flags().StringVar(&o.budget, "budget", "", "say when the bucket would pass so many `BYTES`, such as 100GB")
 	c.Flags().StringSliceVar(&o.list, "list", nil, "list every key of these `KINDS`")
 	return c
 }
@@ -42,6 +44,12 @@ func runStatus(ctx context.Context, w *world, o *statusOptions) (err error) {
 	kinds, err := parseKinds(o.list)
 	if err != nil {
 		return err
+	}
+	budget := int64(0)
+	if o.budget != "" {
+		if budget, err = parseSize("--budget", o.budget); err != nil {
+			return err
+		}
 	}
 	led, err := o.reader(ctx, w)
 	if err != nil {
@@ -53,6 +61,9 @@ func runStatus(ctx context.Context, w *world, o *statusOptions) (err error) {
 	}
 	s, err := readStatus(ctx, led)
 	if err != nil {
+		return err
+	}
+	if s.Outlook, err = readOutlook(ctx, led, w.time(), budget); err != nil {
 		return err
 	}
 	if o.json {
@@ -104,6 +115,7 @@ func (s *statusJSON) screen() string {
 	s.printTotals(&b)
 	s.printProof(&b)
 	s.printFindings(&b)
+	s.Outlook.print(&b)
 	s.printRuns(&b)
 	return b.String()
 }

@@ -23,6 +23,7 @@ type statusJSON struct {
 	Proof    proofsJSON  `json:"proof"`
 	Causes   []causeJSON `json:"findings"`
 	Uploads  int         `json:"uploads_under_way"`
+	Outlook  outlookJSON `json:"outlook"`
 	Runs     []runJSON   `json:"runs"`
 }
 

@@ -15,6 +15,7 @@ import (
 	"example.org/mediamove/cleanup"
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/media"
+	"example.org/mediamove/owner"
 )
 
 type undoOptions struct {
@@ -72,6 +73,8 @@ type undoReport struct {
 	outcomes  map[string]cleanup.Sum
 	failed    []cleanup.Undoing // the first of what could not be put back
 	cancelled int64
+	rows      cleanup.RowsUndone // of a prune
+	pruned    bool
 	err       error
 	seconds   float64
 }
@@ -80,7 +83,7 @@ func (o *undoOptions) run(ctx context.Context, w *world, c *cleaning, run int64)
 	r := &undoReport{c: c, of: run, outcomes: map[string]cleanup.Sum{}}
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
 	c.books.Go(func() { c.saveUsage(side) })
-	r.err = o.steps(ctx, c, r)
+	r.err = o.steps(ctx, w, c, r)
 	stopSide()
 	c.books.Wait()
 	r.err = ended(ctx, r.err)
@@ -97,7 +100,7 @@ func (o *undoOptions) run(ctx context.Context, w *world, c *cleaning, run int64)
 	return also(runErr, err)
 }
 
-func (o *undoOptions) steps(ctx context.Context, c *cleaning, r *undoReport) (err error) {
+func (o *undoOptions) steps(ctx context.Context, w *world, c *cleaning, r *undoReport) (err error) {
 	if _, err := c.ledger.Run(ctx, r.of); errors.Is(err, ledger.ErrUnknown) || r.of == c.run {
 		return usagef("mediamove journal shows the runs", "there is no run %d in this ledger", r.of)
 	} else if err != nil {
@@ -123,7 +126,33 @@ func (o *undoOptions) steps(ctx context.Context, c *cleaning, r *undoReport) (er
 			r.failed = append(r.failed, done)
 		}
 	}
+	if err := r.undoRows(ctx, w, key); err != nil {
+		return err
+	}
 	r.cancelled, err = undo.Marks(ctx, r.of, key)
+	return err
+}
+
+// undoRows gives the rows of a prune their columns back, now that their objects are
+// back. Only one object of them says nothing about a row's others.
+func (r *undoReport) undoRows(ctx context.Context, w *world, key media.Key) (err error) {
+	if key != "" {
+		return nil
+	}
+	if r.pruned, err = cleanup.HasRows(ctx, r.c.ledger, r.of); err != nil || !r.pruned {
+		return err
+	}
+	if err := r.c.openDatabase(ctx, w); err != nil {
+		return err
+	}
+	if r.c.sight.Mark.Binding == nil || r.c.sight.Mark.Binding.Database != r.c.tie.Database {
+		return &owner.RefusedError{
+			Reason: "the objects are back, but this is not the database that the rows were cleared in",
+			Hint:   "name the right one, then run again: it goes on with the rows",
+		}
+	}
+	rows := cleanup.UndoRows{DB: r.c.db, Journal: r.c.ledger, Run: r.c.run, Now: r.c.now}
+	r.rows, err = rows.Take(ctx, r.of)
 	return err
 }
 
@@ -149,6 +178,11 @@ func (r *undoReport) screen() string {
 		}
 	}
 	fmt.Fprintf(&b, "  %-40s %10s\n", "marks cancelled", count(r.cancelled))
+	if r.pruned {
+		fmt.Fprintf(&b, "  %-40s %10s\n", "rows restored", count(r.rows.Restored))
+		fmt.Fprintf(&b, "  %-40s %10s\n", "rows that Mastodon has filled again", count(r.rows.Refilled))
+		fmt.Fprintf(&b, "  %-40s %10s  (Mastodon fetches them when somebody looks)\n", "rows without their objects", count(r.rows.Lost))
+	}
 	if len(r.outcomes) == 0 {
 		b.WriteString("  nothing that this run removed is to be put back\n")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,6 +29,9 @@ type world struct {
 	analytics string            // where Cloudflare's analytics are; "": where they are for everybody
 	now       func() time.Time  // nil: time.Now
 	machineID string            // "": this host's own
+	// sleep waits; nil: it really does.
+	sleep        func(ctx context.Context, d time.Duration) error
+	machineFiles []string // where that is read; nil: where systemd has it
 }
 
 func system() *world {
