@@ -48,11 +48,23 @@ func (r *PruneReport) After() int64 { return r.Used.Bytes - r.Freed.Bytes - r.Re
 
 // Weigh works out how much has to go, and which rows that are.
 func (c *Cache) Weigh(ctx context.Context, b Budget, used, orphans Sum) (*PruneReport, error) {
+	return c.WeighWithin(ctx, b, used, orphans, 100)
+}
+
+// WeighWithin does not go down to the target if that were more of the cache than share
+// per cent, as long as the bucket is within its budget: after some loud days nobody is
+// there to allow more, and the next night goes on.
+func (c *Cache) WeighWithin(ctx context.Context, b Budget, used, orphans Sum, share float64) (*PruneReport, error) {
 	r := c.report(b, used, orphans)
+	most := int64(share / 100 * float64(r.Cached.Bytes))
 	if need := r.own() - b.Target; r.own() > b.Bytes {
 		for row, err := range c.Ordered(ctx) {
 			if err != nil {
 				return nil, fmt.Errorf("sort what may be cleared: %w", err)
+			}
+			if r.Freed.Bytes+row.Bytes() > most && r.own()-r.Freed.Bytes <= b.Bytes {
+				need = r.Freed.Bytes
+				break
 			}
 			r.take(&row)
 			if r.Freed.Bytes >= need {

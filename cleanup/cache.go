@@ -108,7 +108,7 @@ func (c *Cache) note(ctx context.Context, j *judged, fates map[media.Class]map[i
 func (c *Cache) leftover(ctx context.Context, j *judged) error {
 	c.resume.add(j.object.Size)
 	return c.Scratch.Add(ctx, ledger.Loose{
-		Side: ledger.InBucket, Key: media.Key("0 " + j.object.Key), Data: []byte(j.reason),
+		Side: ledger.InBucket, Key: "0 " + j.object.Key, Data: []byte(j.reason),
 		Object: ledger.ListedObject{Key: j.object.Key, Size: j.object.Size, ETag: j.object.ETag, LastModified: j.object.LastModified},
 	})
 }

@@ -62,11 +62,11 @@ func TestBatchKeys(t *testing.T) {
 		g.server.SetFault(on(costs.DeleteObjects, fixtures.Fault{Keys: func(k string) fixtures.KeyFault { return script[k] }}))
 		c, err := g.clean(t.Context(), list)
 		must(t, err)
-		equal(t, c.Kept(), map[string]int64{cleanup.KeptRefused: 2, cleanup.Unanswered: 1})
+		equal(t, c.Kept(), map[string]int64{cleanup.KeptRefused: 1, cleanup.Unanswered: 2})
 		equal(t, c.Removed().Objects, int64(37))
 		rows := g.rows()
 		for i, want := range map[int]ledger.RemovalState{
-			15: ledger.RemovalKept, 16: ledger.RemovalKept, 17: ledger.RemovalRemoved, 18: ledger.RemovalIntent, 19: ledger.RemovalRemoved, 20: ledger.RemovalRemoved,
+			15: ledger.RemovalIntent, 16: ledger.RemovalKept, 17: ledger.RemovalRemoved, 18: ledger.RemovalIntent, 19: ledger.RemovalRemoved, 20: ledger.RemovalRemoved,
 		} {
 			if got := rows[list[i].Key].State; got != want {
 				t.Errorf("candidate %d: %s, want %s", i, got, want)

@@ -185,8 +185,8 @@ func (o *Orphans) returned(ctx context.Context, k media.Key) (bool, error) {
 // pruned reports whether k's object is prune's to deal with: it comes to it in this run,
 // or it is not known yet whether the row will have its file again.
 func (o *Orphans) pruned(ctx context.Context, k media.Key) (bool, error) {
-	p, err := media.Parse(k)
-	if err != nil {
+	p, reason := askable(k)
+	if reason != "" {
 		return false, nil
 	}
 	if o.Prunes {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -229,10 +230,11 @@ func (w *work) settle(ctx context.Context, i int, err error) error {
 	return nil
 }
 
-// unanswered reports whether err leaves open if the server will delete the object yet.
+// unanswered reports whether err leaves open if the server will delete the object yet. A
+// 5xx does: a gateway's 504 says that the server was slow, not that it did nothing.
 func unanswered(err error) bool {
 	e, ok := errors.AsType[*r2.Error](err)
-	return errors.Is(err, r2.ErrNonsense) || ok && e.Status == 0
+	return errors.Is(err, r2.ErrNonsense) || ok && (e.Status == 0 || e.Status >= 500 && e.Status != http.StatusNotImplemented)
 }
 
 func (w *work) removeMany(ctx context.Context, together []int) error {

@@ -69,6 +69,7 @@ func (o *verifyOptions) certified(ctx context.Context, x *session, saved *verify
 			Hint:   "check S3_BUCKET, S3_ENDPOINT and S3_KEY_PREFIX, or name another certificate",
 		}
 	}
+	// The switch may have come after the certificate, and the mark may not know of it yet.
 	known := mark.SwitchedAt != nil || !saved.SwitchedAt.IsZero()
 	x.claim.Switched = o.mode == owner.After || (o.mode == owner.Unset && known)
 	return verify.New(verify.Options{

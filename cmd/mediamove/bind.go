@@ -17,6 +17,7 @@ import (
 	"example.org/mediamove/owner"
 )
 
+// bindOptions are what was typed. takeOver is for a host that replaces the one that cleans.
 type bindOptions struct {
 	cleanFlags
 	takeOver bool
@@ -51,6 +52,8 @@ func (o *bindOptions) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.takeOver, "take-over", false, "although another host or ledger is the one that cleans")
 }
 
+// runBind is a run like the others: with the ledger's lock, and in the books. It lists the
+// bucket, which costs Class A operations.
 func runBind(ctx context.Context, w *world, o *bindOptions) (err error) {
 	c, err := o.begin(ctx, w, "bind")
 	if err != nil {
@@ -69,10 +72,12 @@ type bindReport struct {
 	match   *cleanup.Match
 	scan    *cleanup.Scan
 	mark    owner.Mark
+	doubts  []string // the guards that contradict this database: binding overrules them
 	bound   bool
 	seconds float64
 }
 
+// run does the steps and writes down how they ended, before the result is printed.
 func (o *bindOptions) run(ctx context.Context, w *world, c *cleaning) error {
 	r := &bindReport{c: c}
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
@@ -94,6 +99,8 @@ func (o *bindOptions) run(ctx context.Context, w *world, c *cleaning) error {
 	return err
 }
 
+// steps writes the mark last: by then a person has seen how well the two fit, and has
+// typed the domain. Only then is the scan accepted as the new control.
 func (o *bindOptions) steps(ctx context.Context, w *world, c *cleaning, r *bindReport) error {
 	if c.hosts == "" {
 		_, err := w.machine()
@@ -142,6 +149,11 @@ func (o *bindOptions) look(ctx context.Context, w *world, c *cleaning, r *bindRe
 		return nil, err
 	}
 	r.scan = report.Scan
+	for _, refusal := range report.Refusals {
+		if refusal.Doubt {
+			r.doubts = append(r.doubts, refusal.Guard+": "+oneLine(refusal.Reason))
+		}
+	}
 	r.match, err = assess.Match(ctx)
 	return orphans, err
 }
@@ -165,6 +177,7 @@ func (r *bindReport) fits() error {
 	return nil
 }
 
+// screen is what a person decides by. It goes to stderr, as the question does that follows.
 func (r *bindReport) screen() string {
 	var b strings.Builder
 	newest, last := "none", "none"
@@ -179,9 +192,13 @@ func (r *bindReport) screen() string {
 	fmt.Fprintf(&b, "fit       %s of the %s objects that %s rows need are in the bucket (%.1f %%)\n",
 		count(r.match.Present), count(r.match.Required), count(r.match.Rows), r.match.Percent())
 	fmt.Fprintf(&b, "          %s of the bucket's objects are owned by a row (%.1f %%)\n", count(r.scan.Owned.Objects), percent(r.scan.Owned.Objects, r.scan.All.Objects))
+	for _, doubt := range r.doubts {
+		fmt.Fprintf(&b, "doubt     %s\n", doubt)
+	}
 	return b.String()
 }
 
+// percent of nothing is 0: JSON has no word for a NaN.
 func percent(part, whole int64) float64 {
 	if whole == 0 {
 		return 0
@@ -195,6 +212,8 @@ func (w *world) confirm(ctx context.Context, question, want string) error {
 		return err
 	}
 	typed := make(chan string, 1)
+	// A read from a terminal can't be called off. After a signal it is left behind, and ends
+	// with the process.
 	go func() {
 		line, _ := bufio.NewReader(w.stdin).ReadString('\n')
 		typed <- strings.TrimSpace(line)

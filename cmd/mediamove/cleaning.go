@@ -181,11 +181,9 @@ func (f trashFlags) open(ctx context.Context, c *cleaning) (*cleanup.Trash, erro
 	if err != nil {
 		return nil, err
 	}
-	dir := f.dir
-	if dir == "" {
-		dir = filepath.Join(c.dir, "trash")
-	} else if dir, err = filepath.Abs(dir); err != nil {
-		return nil, fmt.Errorf("find the trash: %w", err)
+	dir, err := f.folder(c)
+	if err != nil {
+		return nil, err
 	}
 	if c.settings.RootPath != "" {
 		if err := checkState(dir, c.settings.RootPath); err != nil {
@@ -200,6 +198,42 @@ func (f trashFlags) open(ctx context.Context, c *cleaning) (*cleanup.Trash, erro
 		return nil, err
 	}
 	return &cleanup.Trash{Store: store, Bucket: c.bucket, Entries: c.ledger}, nil
+}
+
+// folder is where the trash is.
+func (f trashFlags) folder(c *cleaning) (string, error) {
+	if f.dir == "" {
+		return filepath.Join(c.dir, "trash"), nil
+	}
+	dir, err := filepath.Abs(f.dir)
+	if err != nil {
+		return "", fmt.Errorf("find the trash: %w", err)
+	}
+	return dir, nil
+}
+
+// expire empties a trash that this run puts nothing into of what is too old: copies of what
+// people have deleted must not stay longer because a guard refuses, or no more are kept.
+// A trash that can't be opened only warns.
+func (f trashFlags) expire(ctx context.Context, c *cleaning) (expired int64) {
+	if f.dir == noTrash {
+		f.dir = ""
+	}
+	dir, err := f.folder(c)
+	if err == nil {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return 0
+		}
+	}
+	bin, err := f.open(ctx, c)
+	if err == nil {
+		expired, _, err = bin.Store.Expire(ctx)
+		err = errors.Join(err, bin.Store.Close())
+	}
+	if err != nil {
+		c.log.WarnContext(ctx, "the trash keeps what is too old", "err", err)
+	}
+	return expired
 }
 
 // uploadsOf keeps the ledger's books of uploads in parts, so that none is forgotten.

@@ -114,6 +114,9 @@ func TestBindScreens(t *testing.T) {
 	golden(t, "bind_fits", fit.screen())
 	empty := &bindReport{c: cleaningRun(1), match: &cleanup.Match{}, scan: &cleanup.Scan{}}
 	golden(t, "bind_empty", empty.screen())
+	doubted := *fit
+	doubted.doubts = []string{`newest objects: of the 100 objects that Mastodon wrote last, 100 belong to nobody, such as "a.png"`, "row counts: table accounts has 7 rows, the last run saw 70"}
+	golden(t, "bind_doubted", doubted.screen())
 	for _, r := range []*bindReport{fit, empty} {
 		if err := r.fits(); (err == nil) != (r == fit) {
 			t.Errorf("%+v: %v", r.match, err)

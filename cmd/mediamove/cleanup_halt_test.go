@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,7 +26,7 @@ import (
 func newHalted(t *testing.T, seed uint64) *chain {
 	t.Helper()
 	c := newChain(t, seed, newKillTally())
-	if r, _ := c.slayer.run(c.living, false, "bind"); r.code != exitOK {
+	if r, _ := c.run(c.living, false, "bind"); r.code != exitOK {
 		t.Fatal(r)
 	}
 	return c
@@ -36,7 +37,7 @@ func (c *chain) ripe() {
 	c.t.Helper()
 	c.plant()
 	c.night()
-	if r, _ := c.slayer.run(c.living, false, "orphans"); r.code != exitOK {
+	if r, _ := c.run(c.living, false, "orphans"); r.code != exitOK {
 		c.t.Fatal(r)
 	}
 	c.night()
@@ -45,7 +46,7 @@ func (c *chain) ripe() {
 // clears expects that a run which nobody disturbs removes all that is left.
 func (c *chain) clears() orphansJSON {
 	c.t.Helper()
-	r, _ := c.slayer.run(c.living, false, applied...)
+	r, _ := c.run(c.living, false, applied...)
 	var out orphansJSON
 	decode(c.t, r, exitOK, &out)
 	c.ended(r)
@@ -116,7 +117,7 @@ func TestCleanupCeilingKilled(t *testing.T) {
 		marked := func() {
 			c.plant()
 			c.alive()
-			if r, _ := c.slayer.run(c.living, false, "orphans"); r.code != exitOK {
+			if r, _ := c.run(c.living, false, "orphans"); r.code != exitOK {
 				t.Fatal(r)
 			}
 		}
@@ -134,7 +135,7 @@ func TestCleanupCeilingKilled(t *testing.T) {
 		}
 		c.later(10 * time.Hour)
 		c.alive()
-		r, _ := c.slayer.run(c.living, false, applied...)
+		r, _ := c.run(c.living, false, applied...)
 		if out := c.ended(r); r.code != exitRefused || len(c.seen()) != gone+35 {
 			t.Errorf("%d removed by a killed run and %d after it: %v", 35, out.Removed.Objects, r)
 		}
@@ -176,7 +177,7 @@ func TestCleanupTwice(t *testing.T) {
 	if err := first.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, stderr)
 	}
-	c.slayer.settled()
+	c.settled()
 	c.ended(result{exitOK, stdout.String(), stderr.String()})
 	if len(c.seen()) != len(c.planted) {
 		t.Errorf("%d of %d removed", len(c.seen()), len(c.planted))
@@ -189,7 +190,7 @@ func (c *chain) roomy(script string, size int, args ...string) result {
 	cmd, stdout, stderr := c.command(c.t.Context(), args...)
 	args = append([]string{"-c", `mount --make-rprivate / && mount -t tmpfs -o size=$SIZE,mode=700 tmpfs "$SMALL" || exit 99; ` + script}, cmd.Args...)
 	sh := exec.CommandContext(c.t.Context(), "sh", args...)
-	sh.Env = append(cmd.Env, "SIZE="+strconv.Itoa(size), "SMALL="+c.t.TempDir(), "STATE="+c.state)
+	sh.Env = slices.Concat(cmd.Env, []string{"SIZE=" + strconv.Itoa(size), "SMALL=" + c.t.TempDir(), "STATE=" + c.state})
 	sh.Stdout, sh.Stderr, sh.SysProcAttr = stdout, stderr, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if uid := os.Getuid(); uid != 0 {
 		sh.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
@@ -199,7 +200,7 @@ func (c *chain) roomy(script string, size int, args ...string) result {
 	if err := sh.Run(); errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
 		c.t.Skip("no mount namespaces here")
 	}
-	c.slayer.settled()
+	c.settled()
 	return result{sh.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
@@ -213,10 +214,10 @@ func TestCleanupStateFull(t *testing.T) {
 		cp -p $(files "$STATE") "$SMALL" && "$0" "$@" --state "$SMALL" --trash "$STATE/trash"; code=$?
 		rm $(files "$STATE") && cp -p $(files "$SMALL") "$STATE" && exit $code; exit 98`
 	before, between := 0, 0
-	for step := range 10 {
+	for step := range 8 {
 		c.ripe()
 		gone := len(c.seen())
-		r := c.roomy(script, c.size()+16<<10+step*56<<10, applied...)
+		r := c.roomy(script, c.size()+16<<10+step*64<<10, applied...)
 		switch {
 		case r.code == exitOK:
 		case r.code != exitStopped || !strings.Contains(r.stderr, "hint: make room"):
@@ -270,7 +271,7 @@ func TestCleanupTrashFull(t *testing.T) {
 	}
 	instance.Fill(c.bucket, "", func(yield func(instance.Object) bool) { yield(large) })
 	c.night()
-	if r, _ := c.slayer.run(c.living, false, "orphans"); r.code != exitOK {
+	if r, _ := c.run(c.living, false, "orphans"); r.code != exitOK {
 		t.Fatal(r)
 	}
 	c.night()
@@ -279,7 +280,7 @@ func TestCleanupTrashFull(t *testing.T) {
 	sh := exec.CommandContext(t.Context(), "sh", append([]string{"-c", `ulimit -f 8192; exec "$0" "$@"`}, cmd.Args...)...)
 	sh.Env, sh.Stdout, sh.Stderr = cmd.Env, stdout, stderr
 	_ = sh.Run()
-	c.slayer.settled()
+	c.settled()
 	decode(t, result{sh.ProcessState.ExitCode(), stdout.String(), stderr.String()}, exitLeft, &out)
 	if out.Kept[cleanup.KeptNoRoom] != 1 || out.Removed.Objects != int64(len(c.planted)) {
 		t.Errorf("%+v", out)

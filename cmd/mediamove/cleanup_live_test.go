@@ -31,7 +31,7 @@ func rounds() int {
 	if n, err := strconv.Atoi(os.Getenv("TEST_ROUNDS")); err == nil && n > 0 {
 		return n
 	}
-	return 200
+	return 160
 }
 
 // While Mastodon uploads before COMMIT, deletes, replaces avatars and transcodes in

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -268,7 +269,17 @@ func TestOrphansTrash(t *testing.T) {
 	half := len(l.stands())
 	l.night()
 	l.removes(rest, "--trash", elsewhere)
-	if r := l.clean("undo", l.lastRun("orphans"), "--trash", elsewhere); r.code != exitOK || len(l.stands()) != half {
+	run := l.lastRun("orphans")
+	if r := l.clean("undo", run); r.code != exitLeft || !strings.Contains(r.stdout, "in the folder that the run was told: --trash DIR") {
+		t.Error(r)
+	}
+	if r := l.clean("undo", run, "--trash", elsewhere+"x"); r.code != exitUsage || !strings.Contains(r.stderr, "there is no such folder") {
+		t.Error(r)
+	}
+	if _, err := os.Stat(elsewhere + "x"); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a mistyped trash was made")
+	}
+	if r := l.clean("undo", run, "--trash", elsewhere); r.code != exitOK || len(l.stands()) != half {
 		t.Errorf("%d objects of %d: %v", len(l.stands()), half, r)
 	}
 
@@ -279,6 +290,42 @@ func TestOrphansTrash(t *testing.T) {
 	r := l.clean("undo", l.lastRun("orphans"))
 	if r.code != exitLeft || !strings.Contains(r.stdout, "no copy was kept") {
 		t.Error(r)
+	}
+}
+
+// What people have deleted is gone from the trash after 30 days, also where a guard refuses
+// every night, and where no more copies are kept.
+func TestTrashEnds(t *testing.T) {
+	t.Parallel()
+	l := newBound(t, databases.Cluster(t), 48, fixtures.Options{})
+	want := l.removable()
+	l.removes(want)
+	run := l.lastRun("orphans")
+	copied := func() bool {
+		_, err := os.Stat(l.inTrash(run, want[0]))
+		return err == nil
+	}
+	refused := func(days int) {
+		t.Helper()
+		l.later(time.Duration(days) * 24 * time.Hour)
+		l.alive()
+		l.with(func() { l.machine = strings.Repeat("cd", 16) }, func() { l.refusedBy("another host", `guard "bound"`) })
+	}
+	if refused(29); !copied() {
+		t.Fatal("its copy went too early")
+	}
+	if refused(2); copied() {
+		t.Error("a guard keeps the copy")
+	}
+	want = l.plantGone(4)
+	l.orphan(exitOK)
+	l.night()
+	l.removes(want)
+	run = l.lastRun("orphans")
+	l.later(31 * 24 * time.Hour)
+	l.alive()
+	if l.orphan(exitOK, "--apply", "--trash", "none"); copied() {
+		t.Error("--trash none keeps the copy")
 	}
 }
 

@@ -30,6 +30,8 @@ func newCost(w *world) *cobra.Command {
 	return c
 }
 
+// costOptions are what was typed. Amounts and rates stay text until parse: a decimal
+// must not pass through a float on its way.
 type costOptions struct {
 	common
 	billFlags
@@ -42,6 +44,8 @@ type costOptions struct {
 	markdown     bool
 }
 
+// newCostReport makes the command that explains the bill. It needs neither the bucket nor
+// the lock, so it may run beside a sync.
 func newCostReport(w *world) *cobra.Command {
 	o := new(costOptions)
 	c := &cobra.Command{
@@ -71,6 +75,8 @@ With --budget it says on which day the bill would pass it, and what keeps it bel
 	return c
 }
 
+// addFlags takes only --account of the settings: a report is about an account, and the
+// ledger knows the bucket.
 func (o *costOptions) addFlags(fs *pflag.FlagSet) {
 	o.common.addFlags(fs)
 	o.billFlags.addFlags(fs)
@@ -85,10 +91,13 @@ func (o *costOptions) addFlags(fs *pflag.FlagSet) {
 }
 
 // parse turns what was typed into what is meant.
+// All that was mistyped is found here, before the ledger is opened.
 func (o *costOptions) parse(w *world) (opt billing.Options, p purse, err error) {
 	if o.json && o.markdown {
 		return opt, p, usagef("type only one of them", "--json and --markdown are two ways to print it")
 	}
+	// An empty value is a script's variable that nobody has set. To take it for a flag that
+	// was left out would answer another question than the one that was asked.
 	for _, name := range []string{"month", "budget", "currency", "rate", "account"} {
 		if f := o.fs.Lookup(name); f.Changed && f.Value.String() == "" {
 			return opt, p, usagef("leave it out, or say what it is to be: mediamove cost report --help", "--%s: it is empty", name)
@@ -118,6 +127,8 @@ func (o *costOptions) parse(w *world) (opt billing.Options, p purse, err error) 
 	return opt, p, err
 }
 
+// runCostReport prints one of three: JSON, a table for an announcement, or the screen. All
+// figures are there before anything is printed, so that no half report is ever seen.
 func runCostReport(ctx context.Context, w *world, o *costOptions) (err error) {
 	opt, money, err := o.parse(w)
 	if err != nil {
@@ -183,6 +194,7 @@ func (w *world) accountant(s mastodon.Settings, endpoint string, log *slog.Logge
 		Endpoint: w.analytics, Token: cloudflare.Token(s.CloudflareToken), Account: account,
 		Transport: w.transport, Now: w.time, Log: log,
 	})
+	// The client names options of its own; an admin knows them as variables.
 	if e, ok := errors.AsType[*cloudflare.OptionError](err); ok {
 		name := map[string]string{"Token": "CLOUDFLARE_API_TOKEN", "Account": "CLOUDFLARE_ACCOUNT_ID"}[e.Option]
 		return nil, usagef(e.Hint, "--cloudflare: %s %s", name, e.Reason)

@@ -32,27 +32,36 @@ type costJSON struct {
 	Footnotes []costs.Assumption `json:"footnotes"`
 }
 
+// A costCycleJSON is the billing cycle. Both days belong to it, by UTC.
 type costCycleJSON struct {
 	First costs.Day `json:"first_day"`
 	Last  costs.Day `json:"last_day"`
 	Over  bool      `json:"over"`
 }
 
+// A costPricesJSON names the price list. AsOf is the day on which somebody read it on
+// Cloudflare's page, not the day of the report.
 type costPricesJSON struct {
 	Name string `json:"name"`
 	AsOf string `json:"as_of"`
 }
 
+// A costCurrencyJSON is the other currency. Rate is how much of it one dollar is, as it
+// was typed: nobody is asked for rates.
 type costCurrencyJSON struct {
 	Code string `json:"code"`
 	Rate string `json:"rate"`
 }
 
+// A costBillJSON is the bill so far, or the one that is expected: a script reads both alike.
 type costBillJSON struct {
 	Lines []costLineJSON `json:"lines"`
 	Total money          `json:"total"`
 }
 
+// A costLineJSON is one meter of a bill. Quantity is what was measured; Begun is that in
+// units of the price list, rounded up; Units are those of them that are charged, after the
+// free ones. They are decimal strings, since a float would not hold them.
 type costLineJSON struct {
 	Class    string `json:"storage_class"`
 	Meter    string `json:"meter"`
@@ -63,6 +72,8 @@ type costLineJSON struct {
 	Cost     money  `json:"cost"`
 }
 
+// A costBudgetJSON holds the forecast against --budget, not the bill so far. KeptBy is the
+// ID of the lever that keeps it and takes the least away.
 type costBudgetJSON struct {
 	Amount  money         `json:"amount"`
 	Holds   bool          `json:"holds"`
@@ -70,6 +81,8 @@ type costBudgetJSON struct {
 	KeptBy  string        `json:"kept_by,omitempty"`
 }
 
+// A costStepJSON is where the bill passes the budget: the meter that does it, on which day,
+// and the bill by the end of that day.
 type costStepJSON struct {
 	Day   costs.Day `json:"day"`
 	Class string    `json:"storage_class"`
@@ -77,6 +90,10 @@ type costStepJSON struct {
 	Total money     `json:"total"`
 }
 
+// A costLeverJSON is one thing that makes it cheaper, by itself: two of them may save the
+// same unit, so what they save can't be added up. Either Room is there, requests that the
+// whole account may still send, and 0 is an answer too; or Bytes, to store less of from
+// tomorrow on. Total is the forecast with it.
 type costLeverJSON struct {
 	ID     string `json:"id"`
 	Label  string `json:"label"`
@@ -89,6 +106,9 @@ type costLeverJSON struct {
 	Run    string `json:"command,omitempty"`
 }
 
+// An ownJSON is what mediamove itself used in the cycle. Adds is by how much that makes the
+// bill dearer, not what it would cost alone: what stays within the free tier, or in a unit
+// that others have begun anyway, adds nothing.
 type ownJSON struct {
 	opsJSON
 	Adds     money         `json:"adds"`
@@ -96,12 +116,15 @@ type ownJSON struct {
 	Runs     []ownRunJSON  `json:"runs"`
 }
 
+// A commandJSON sums up the runs of one command.
 type commandJSON struct {
 	Command string `json:"command"`
 	Runs    int    `json:"runs"`
 	opsJSON
 }
 
+// An ownRunJSON is what one run used. One that has not ended was killed, or is at work. The
+// first sync is marked since the forecast takes it for no habit.
 type ownRunJSON struct {
 	Run       int64     `json:"run"`
 	Command   string    `json:"command"`
@@ -112,6 +135,8 @@ type ownRunJSON struct {
 	opsJSON
 }
 
+// A costDayJSON is one day of the cycle; an expected one is not over yet. Bytes is the most
+// that was stored on it, Total the bill if everything were deleted after it.
 type costDayJSON struct {
 	Day      costs.Day `json:"day"`
 	Expected bool      `json:"expected"`
@@ -121,17 +146,22 @@ type costDayJSON struct {
 	Total    money     `json:"total"`
 }
 
+// A storedDayJSON is what was stored on one day. Source says how far to believe it: measured
+// by Cloudflare, added up by the ledger, or carried over from the day before.
 type storedDayJSON struct {
 	Day    costs.Day      `json:"day"`
 	Bytes  int64          `json:"bytes"`
 	Source billing.Source `json:"source"`
 }
 
+// An operationsJSON is what the whole account did, which only Cloudflare can tell.
 type operationsJSON struct {
 	sharesJSON
 	Types []typeJSON `json:"types"`
 }
 
+// A sharesJSON divides one total twice: by who has counted it, Cloudflare or for the rest
+// the ledger alone, and by whose it was.
 type sharesJSON struct {
 	Total     int64 `json:"total"`
 	Analytics int64 `json:"in_analytics"`
@@ -141,6 +171,8 @@ type sharesJSON struct {
 	Unknown   int64 `json:"unknown"`
 }
 
+// A typeJSON is one type of operation, under Cloudflare's own name. The class of one that
+// the price list does not name is a caution: Class A, the dearer one.
 type typeJSON struct {
 	Type   string `json:"type"`
 	Class  string `json:"class"`
@@ -158,6 +190,8 @@ func sharesOf(s billing.Shares) sharesJSON {
 	return sharesJSON{s.Total(), s.Analytics, s.NotYet, s.Own, s.Others, s.Unknown}
 }
 
+// json turns the report into the shape that docs/json.md promises. Lists are empty rather
+// than null, so that a script can go through them without asking.
 func (r *costReport) json() costJSON {
 	j := costJSON{
 		Schema: "mediamove.cost/1", MadeAt: r.now.UTC().Truncate(time.Second),
@@ -184,6 +218,7 @@ func (r *costReport) json() costJSON {
 	for _, d := range r.Storage {
 		j.Storage = append(j.Storage, storedDayJSON(d))
 	}
+	// Without Cloudflare's answer nobody knows what others did: the scope stays mediamove.
 	if o := r.Operations; o != nil {
 		j.Scope = "account"
 		j.Operations = &operationsJSON{sharesJSON: sharesOf(o.Shares), Types: []typeJSON{}}
@@ -202,6 +237,7 @@ func (r *costReport) billJSON(b costs.Bill) costBillJSON {
 	return j
 }
 
+// budgetJSON is nil without --budget, and then the field is left out.
 func (r *costReport) budgetJSON() *costBudgetJSON {
 	if r.Budget == nil {
 		return nil
@@ -216,6 +252,8 @@ func (r *costReport) budgetJSON() *costBudgetJSON {
 	return j
 }
 
+// leverJSON leaves keeps_budget out where there is no budget: false would say that the
+// lever is too weak for it.
 func (r *costReport) leverJSON(e costs.Effect) costLeverJSON {
 	j := costLeverJSON{ID: e.ID, Label: leverName(e), Saves: r.money(e.Saves), Total: r.money(e.Bill.Total)}
 	j.Advice, j.Run = leverAdvice(e)

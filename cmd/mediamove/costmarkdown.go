@@ -42,6 +42,7 @@ func (r *costReport) announcement() string {
 // day is a date as people say it.
 func day(t time.Time) string { return t.UTC().Format("2 January 2006") }
 
+// dates is a period with both its ends named: the last day belongs to it.
 func dates(p costs.Period) string { return day(p.From.Start()) + " to " + day((p.To - 1).Start()) }
 
 // listed is when the prices were read.
@@ -53,6 +54,8 @@ func (r *costReport) listed() string {
 	return day(d.Start())
 }
 
+// announceBill prints the table; last is the last day of the cycle. Infrequent Access has
+// rows only where something is stored so: most instances never use it.
 func (r *costReport) announceBill(b *strings.Builder, last time.Time) {
 	if r.Over {
 		b.WriteString("| | used | cost |\n|---|--:|--:|\n")
@@ -91,6 +94,8 @@ func plainName(l costs.Line) string {
 	return name
 }
 
+// plainQuantity is a number of requests, or of GB. Storage is the average over the period,
+// as its name says, so GB-months are plain GB here.
 func plainQuantity(l costs.Line) string {
 	q := lineQuantity(l)
 	if l.Meter == costs.StorageMeter || l.Meter == costs.RetrievalMeter {
@@ -108,6 +113,8 @@ func (r *costReport) price(usd decimal.Decimal) string {
 	return s
 }
 
+// announceBudget says that the budget was passed only if the bill so far shows it. What
+// rests on days without figures is told as an expectation.
 func (r *costReport) announceBudget(b *strings.Builder) {
 	if r.Budget == nil {
 		return

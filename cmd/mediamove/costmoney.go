@@ -21,6 +21,8 @@ const currencies = `AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD 
 // A purse shows US dollars, and another currency beside them if there is one.
 type purse struct{ beside *costs.Currency }
 
+// parsePurse wants both or neither. The list of currencies is asked last: it catches typos
+// of the right shape, all others are told better by the parser.
 func parsePurse(code, rate string) (purse, error) {
 	switch {
 	case code == "" && rate == "":
@@ -70,6 +72,7 @@ func (p purse) text(usd decimal.Decimal) string {
 // A money is an amount in JSON: a decimal string under each currency's own key.
 type money map[string]string
 
+// money is usd for JSON. The dollars are always there, so a script needs no --currency.
 func (p purse) money(usd decimal.Decimal) money {
 	m := money{"usd": costs.FormatUSD(usd)}
 	if p.beside != nil {

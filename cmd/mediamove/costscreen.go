@@ -19,6 +19,7 @@ type costReport struct {
 	now time.Time
 }
 
+// Bounds of the screen. What is beyond them only --json tells.
 const (
 	costWidth  = 100 // columns of the screen
 	shownSteps = 6
@@ -47,6 +48,8 @@ func paragraph(b *strings.Builder, label, text string) {
 	_, _ = fmt.Fprintf(b, "%-10s%s\n", label, wrap(oneLine(text), indent, costWidth))
 }
 
+// printHead says what is missing before it shows any amount: the bill of a part must not
+// be taken for the whole one.
 func (r *costReport) printHead(b *strings.Builder) {
 	when := fmt.Sprintf("day %d of %d", r.Today-r.Period.From+1, r.Period.Days())
 	if r.Over {
@@ -100,6 +103,8 @@ func (r *costReport) columns(usd decimal.Decimal) string {
 	return s
 }
 
+// printBill sets what was used beside what is expected, or stands alone where the cycle is
+// over. Below it are the steps, since units are charged whole: they are where money goes.
 func (r *costReport) printBill(b *strings.Builder) {
 	head := fmt.Sprintf("%9s", "USD")
 	if r.beside != nil {
@@ -149,6 +154,7 @@ func (r *costReport) steps() []costs.Step {
 	return slices.DeleteFunc(r.Forecast.Steps(), func(s costs.Step) bool { return s.Meter == costs.StorageMeter })
 }
 
+// printBudget comes right after the bill: whoever gave a budget wants to know this first.
 func (r *costReport) printBudget(b *strings.Builder) {
 	if r.Budget == nil {
 		return
@@ -220,6 +226,8 @@ func leverAdvice(e costs.Effect) (advice, command string) {
 	return "", ""
 }
 
+// printLevers prices each lever by itself. They do not add up: two of them may save the
+// same unit.
 func (r *costReport) printLevers(b *strings.Builder) {
 	if len(r.Levers) == 0 {
 		return

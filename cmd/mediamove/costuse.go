@@ -22,6 +22,7 @@ func (r *costReport) printDays(b *strings.Builder) {
 		{"Class B", count, func(e costs.DayEstimate) int64 { return e.ClassB }},
 		{"stored", size, func(e costs.DayEstimate) int64 { return e.Bytes }},
 	}
+	// Today stands before the line, though its figures may still grow.
 	known := len(r.Forecast.Days)
 	if !r.Over {
 		known = int(r.Today-r.Period.From) + 1
@@ -36,6 +37,7 @@ func (r *costReport) printDays(b *strings.Builder) {
 		for _, e := range r.Forecast.Days {
 			values = append(values, row.of(e))
 		}
+		// Each mark is one column and three bytes: to cut the row, count runes.
 		drawn := []rune(spark(values))
 		line := string(drawn[:known])
 		if !r.Over {
@@ -67,6 +69,8 @@ func (r *costReport) printSources(b *strings.Builder) {
 	}
 }
 
+// printOwn shows what the ledger has booked, by command. Attempts that failed are counted
+// too, as R2 may bill them.
 func (r *costReport) printOwn(b *strings.Builder) {
 	own := r.Own
 	_, _ = fmt.Fprintf(b, "\nmediamove's own requests, by the ledger\n  %-10s%10s%15s%15s\n", "", "runs", "Class A", "Class B")
@@ -119,6 +123,8 @@ func (r *costReport) printRuns(b *strings.Builder) {
 	}
 }
 
+// printOperations sets mediamove's share beside Mastodon's, by type. Rare types are added up
+// in one row, so that the columns still sum to the last one.
 func (r *costReport) printOperations(b *strings.Builder) {
 	o := r.Operations
 	if o == nil {
@@ -153,6 +159,8 @@ func shorten(s string, width int) string {
 	return s
 }
 
+// printNotes ends with what the figures rest on and Cloudflare does not document: whoever
+// finds another amount on the invoice looks there first.
 func (r *costReport) printNotes(b *strings.Builder) {
 	if len(r.Notes) > 0 {
 		b.WriteString("\n")

@@ -20,6 +20,7 @@ import (
 	"example.org/mediamove/media"
 )
 
+// newDemo makes the command for whoever wants to see it before trusting it.
 func newDemo(w *world) *cobra.Command {
 	keep := ""
 	c := &cobra.Command{
@@ -74,6 +75,7 @@ func runDemo(ctx context.Context, w *world, keep string) (err error) {
 
 func (d *demo) root() string { return filepath.Join(d.dir, "public", "system") }
 
+// say tells the story between the commands' own output.
 func (d *demo) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(d.w.stdout, "\n"+format+"\n", args...)
 }
@@ -94,6 +96,8 @@ func (d *demo) mediamove(ctx context.Context, out io.Writer, args ...string) int
 	return run(ctx, inner)
 }
 
+// build makes the sample instance. A part of it is hidden, so that the demo shows what is
+// not moved as well.
 func (d *demo) build(context.Context) (err error) {
 	if d.tree, err = fixtures.Tree(d.root(), fixtures.Demo()); err != nil {
 		return fmt.Errorf("make the sample instance: %w", err)
@@ -107,6 +111,8 @@ func (d *demo) plan(ctx context.Context) error {
 	return d.expect(d.mediamove(ctx, d.w.stdout, "plan", d.root()), exitOK)
 }
 
+// interrupted stops a sync by the same cause that a signal has, at a place that is the same
+// in every demo.
 func (d *demo) interrupted(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -126,6 +132,8 @@ func (d *demo) resumed(ctx context.Context) error {
 	return d.expect(d.mediamove(ctx, d.w.stdout, "sync", d.root()), exitOK)
 }
 
+// idle shows by the bucket's own counters that a run with nothing to do asks for nothing
+// but the mark.
 func (d *demo) idle(ctx context.Context) error {
 	before := d.bucket.Usage()
 	d.say("And once more, with nothing to do:")
@@ -181,6 +189,7 @@ func (d *demo) prove(context.Context) error {
 	return nil
 }
 
+// bill prices what the bucket has counted, which is not what mediamove says of itself.
 func (d *demo) bill(context.Context) error {
 	prices := costs.Standard()
 	gb := func(bytes int64) decimal.Decimal { return decimal.New(bytes, -9) }
@@ -207,6 +216,7 @@ func (d *demo) bill(context.Context) error {
 	return nil
 }
 
+// expect ends the demo where a command did not end as the story says: it is a test too.
 func (d *demo) expect(got, want int) error {
 	if got != want {
 		return fmt.Errorf("the demo expected exit status %d here, got %d", want, got)

@@ -215,7 +215,7 @@ func TestNightlyLines(t *testing.T) {
 	if !strings.HasSuffix(string(data), "\n") {
 		t.Error("cron passes over a last line without an end")
 	}
-	var line string
+	var line strings.Builder
 	names := map[string]string{}
 	for text := range strings.Lines(string(data)) {
 		name, value, setting := strings.Cut(strings.TrimSpace(text), "=")
@@ -224,12 +224,12 @@ func TestNightlyLines(t *testing.T) {
 		case setting && !strings.Contains(name, " "):
 			names[name] = value
 		default:
-			line += text
+			line.WriteString(text)
 		}
 	}
-	fields := strings.SplitN(strings.TrimSpace(line), " ", 7)
-	if len(fields) != 7 || strings.Contains(line, "%") || strings.Count(line, "\n") != 1 {
-		t.Fatalf("no cron line: %q", line)
+	fields := strings.SplitN(strings.TrimSpace(line.String()), " ", 7)
+	if len(fields) != 7 || strings.Contains(line.String(), "%") || strings.Count(line.String(), "\n") != 1 {
+		t.Fatalf("no cron line: %q", line.String())
 	}
 	minute, err1 := strconv.Atoi(fields[0])
 	hour, err2 := strconv.Atoi(fields[1])

@@ -49,6 +49,8 @@ func runExplain(ctx context.Context, w *world, o *common, k media.Key) (err erro
 	return err
 }
 
+// A story is explain's screen and --json. What is missing in it the ledger does not know;
+// ID, Style and Created are told by the key alone.
 type story struct {
 	Schema   string       `json:"schema"`
 	Key      string       `json:"key"`
@@ -73,6 +75,9 @@ func (s *story) silent() bool {
 	return s.Stored == nil && s.Finding == nil && s.Doubt == nil && s.Suspect == nil && len(s.Removals) == 0
 }
 
+// A storedJSON is what the ledger has recorded. ModTime is the file's when it was read. A
+// file that went in parts has no MD5 of the whole, but a PartSize in bytes: its ETag can be
+// computed only with that.
 type storedJSON struct {
 	Size     int64     `json:"size"`
 	ModTime  time.Time `json:"mtime"`
@@ -83,6 +88,7 @@ type storedJSON struct {
 	Origin   string    `json:"origin"`
 }
 
+// A findingJSON is what a sync has found: why it is not in the bucket, or not as on disk.
 type findingJSON struct {
 	Kind   ledger.Kind `json:"kind"`
 	Cause  string      `json:"cause"`
@@ -91,6 +97,8 @@ type findingJSON struct {
 	At     time.Time   `json:"at"`
 }
 
+// A proofJSON is one thing that was proven: by which operation of which run, and when. It
+// is history, and stays although a later doubt has overtaken it.
 type proofJSON struct {
 	Level  string    `json:"level"`
 	Op     string    `json:"op"`
@@ -100,6 +108,8 @@ type proofJSON struct {
 	Detail string    `json:"detail,omitempty"`
 }
 
+// A standingJSON is what the proofs are worth by now: the best one that still stands, or in
+// Fallen why none does. Listings counts whole ones that showed the object as recorded.
 type standingJSON struct {
 	Level    string     `json:"level"`
 	Op       string     `json:"op,omitempty"`
@@ -109,6 +119,7 @@ type standingJSON struct {
 	Fallen   string     `json:"fallen,omitempty"`
 }
 
+// A doubtJSON is what a verify has found last; Since is the first run that found the same.
 type doubtJSON struct {
 	Verdict ledger.Verdict `json:"verdict"`
 	Cause   string         `json:"cause"`
@@ -119,6 +130,8 @@ type doubtJSON struct {
 	At      time.Time      `json:"at"`
 }
 
+// readStory collects all that the ledger knows of a key. None of it is needed: the story
+// of a key that was only seen once is short.
 func readStory(ctx context.Context, led *ledger.Ledger, k media.Key) (*story, error) {
 	s := &story{Schema: "mediamove.explain/1", Key: string(k), Class: k.Class(), Cached: k.Cached(), Evidence: []proofJSON{}}
 	if p, err := media.Parse(k); err == nil {
@@ -159,6 +172,7 @@ func readStory(ctx context.Context, led *ledger.Ledger, k media.Key) (*story, er
 	return s, nil
 }
 
+// proofOf says what was known when the object was recorded, which is the first proof.
 func proofOf(e ledger.Entry) string {
 	if e.Origin == ledger.Put {
 		return "our PUT was answered with the MD5 of the bytes that were hashed"
@@ -166,6 +180,7 @@ func proofOf(e ledger.Entry) string {
 	return "found in the bucket with the same bytes as on disk"
 }
 
+// opOf is the operation that this proof rests on: an adopted object was only looked at.
 func opOf(e ledger.Entry) string {
 	switch {
 	case e.Origin != ledger.Put:
@@ -196,6 +211,7 @@ func (s *story) weigh(ctx context.Context, led *ledger.Ledger, k media.Key) erro
 	return nil
 }
 
+// doubtAbout adds the last doubt, even if a later run has settled it.
 func (s *story) doubtAbout(ctx context.Context, led *ledger.Ledger, k media.Key) error {
 	d, err := led.DoubtAbout(ctx, k)
 	if errors.Is(err, ledger.ErrUnknown) {
@@ -218,6 +234,8 @@ func levelWords(l ledger.Level) string {
 	return "nothing"
 }
 
+// screen begins with what the key says by itself, then what the move, the proofs and the
+// doubts were, and ends with what cleanup runs did.
 func (s *story) screen() string {
 	var b strings.Builder
 	_, _ = fmt.Fprintf(&b, "%s\n", quoteKey(s.Key))

@@ -34,6 +34,7 @@ func (s *story) cleaned(ctx context.Context, led *ledger.Ledger, k media.Key) er
 	return nil
 }
 
+// suspectOf puts a suspect into the shape that orphans --list has too.
 func suspectOf(s *ledger.Suspect) suspectJSON {
 	return suspectJSON{
 		Kind: string(s.Kind), Key: string(s.Key), Reason: s.Reason, Size: s.Size, ETag: s.ETag, Modified: s.Modified.UTC(),
@@ -41,6 +42,7 @@ func suspectOf(s *ledger.Suspect) suspectJSON {
 	}
 }
 
+// printCleaning shows the first and the last sighting, as it takes both to remove anything.
 func (s *story) printCleaning(b *strings.Builder) {
 	if v := s.Suspect; v != nil {
 		fmt.Fprintf(b, "\nowned by no row (%s): %s; first seen so at %s (run %d), last at %s (run %d)\n",

@@ -184,6 +184,10 @@ func TestStatusScreen(t *testing.T) {
 	for _, cause := range []string{"403 AccessDenied", "permission denied on disk", "its name can't be a key: invalid UTF-8", "another name beside it is the same to R2 (Unicode NFC)", "500 \x1b[2J"} {
 		s.Causes = append(s.Causes, causeJSON{Kind: ledger.Failed, Cause: cause, Files: 1, Example: avatar})
 	}
+	s.Outlook = outlookJSON{
+		Month: monthJSON{ClassA: 31_204, ClassB: 1_200_311, FreeA: 1_000_000}, Bucket: &bucketDayJSON{Objects: 1_064_336, Bytes: 94_800_000_000},
+		Growth: &forecastJSON{BytesPerDay: 1_900_000_000, Days: 29, Crosses: new(at(30))},
+	}
 	golden(t, "status_rich", s.screen())
 }
 

@@ -13,6 +13,8 @@ import (
 	"example.org/mediamove/media"
 )
 
+// journalOptions are what was typed: filters, all of which must hold. Empty ones ask for
+// nothing.
 type journalOptions struct {
 	common
 	run                 int64
@@ -79,6 +81,7 @@ func parseTime(flag, s string) (time.Time, error) {
 	return time.Time{}, usagef("for instance "+flag+" 2026-11-20, or 2026-11-20T03:13:00Z", "%s %q: not a time", flag, s)
 }
 
+// runJournal prints as it reads: after years the journal is longer than memory should be.
 func runJournal(ctx context.Context, w *world, o *journalOptions) (err error) {
 	q, err := o.query()
 	if err != nil {
@@ -104,6 +107,8 @@ func runJournal(ctx context.Context, w *world, o *journalOptions) (err error) {
 	return p.end()
 }
 
+// removalLine is one line for a script. The key comes last, since it alone may hold a tab,
+// and is quoted then.
 func removalLine(r *ledger.Removal) string {
 	reason := r.Reason
 	if r.Detail != "" {
@@ -112,6 +117,9 @@ func removalLine(r *ledger.Removal) string {
 	return fmt.Sprintf("%s\t%d\t%s\t%d\t%s\t%s", r.Intended.UTC().Format(time.RFC3339), r.Run, r.State, r.Size, oneLine(reason), quoteKey(string(r.Key)))
 }
 
+// A removalJSON is a row of the journal. Policy is why anything is removed at all, Reason
+// why this object. Intended is before the deletion; without Ended the run was killed in
+// between, and the object may be gone or not. Trash is the name of its copy.
 type removalJSON struct {
 	Run         int64      `json:"run"`
 	Key         string     `json:"key"`
@@ -130,6 +138,7 @@ type removalJSON struct {
 	RestoredAt  *time.Time `json:"restored_at,omitempty"`
 }
 
+// removalOf puts a row of the journal into the shape of JSON, with all times in UTC.
 func removalOf(r *ledger.Removal) removalJSON {
 	return removalJSON{
 		Run: r.Run, Key: string(r.Key), Policy: r.Policy, Reason: r.Reason, State: string(r.State), Detail: r.Detail,

@@ -14,6 +14,7 @@ type listPrinter struct {
 	some bool
 }
 
+// begin opens the object; list is the name of the list in it. Lines need no head.
 func (p *listPrinter) begin(schema, list string) error {
 	if !p.json {
 		return nil
@@ -22,6 +23,8 @@ func (p *listPrinter) begin(schema, list string) error {
 	return err
 }
 
+// print takes an item in both its shapes, and writes the comma before it: nobody knows yet
+// which one will be the last.
 func (p *listPrinter) print(line string, item any) error {
 	if !p.json {
 		_, err := fmt.Fprintln(p.out, line)
@@ -40,6 +43,8 @@ func (p *listPrinter) print(line string, item any) error {
 	return err
 }
 
+// end closes what begin has opened. After an error nobody calls it: a list that was cut
+// must not look whole.
 func (p *listPrinter) end() error {
 	if !p.json {
 		return nil

@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(leakFree{databases.Around(m)}, map[string]func(){"mediamove": main})
+	testscript.Main(leakFree{databases.Around(m)}, map[string]func(){"mediamove": main, "mediamove-impatient": impatient})
 }
 
 // databases is the PostgreSQL that tests share, started by the first that needs it.

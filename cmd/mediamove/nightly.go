@@ -69,8 +69,7 @@ type nightlyReport struct {
 	sweep    *sweep
 	orphans  *orphansReport
 	prune    *pruneReport
-	aborted  int   // uploads in parts
-	expired  int64 // copies in the trash
+	aborted  int // uploads in parts
 	errs     []error
 	forecast *forecastJSON
 	seconds  float64
@@ -93,6 +92,9 @@ func runNightly(ctx context.Context, w *world, o *nightlyOptions) (err error) {
 		}
 	}
 	c, err := o.begin(ctx, w, "nightly")
+	if errors.Is(err, ledger.ErrNoLedger) && !o.takeOver && o.elsewhere(ctx, w) {
+		return w.notHere()
+	}
 	if err != nil {
 		return err
 	}
@@ -118,14 +120,35 @@ func (o *nightlyOptions) mine(ctx context.Context, w *world, c *cleaning) (bool,
 	if machine != "" && b.Host == owner.HostHash(c.sight.Mark.BucketID, machine) {
 		return true, nil
 	}
+	return false, errors.Join(w.notHere(), c.finish(ctx, ledger.RunEnd{Complete: true}), c.close())
+}
+
+// elsewhere reports whether the mark names another host, where there is no ledger yet.
+func (o *nightlyOptions) elsewhere(ctx context.Context, w *world) bool {
+	settings, err := o.resolve(w, o.settingFlags)
+	if err != nil {
+		return false
+	}
+	bucket, err := w.bucket(settings, o.access, new(costs.Meter), w.logger(o.verbose))
+	if err != nil {
+		return false
+	}
+	defer bucket.Close()
+	mark, err := owner.ReadMark(ctx, bucket, settings.Bucket)
+	machine, _ := w.machine()
+	return err == nil && mark.Binding != nil && machine != "" && mark.Binding.Host != owner.HostHash(mark.BucketID, machine)
+}
+
+// notHere is all that is said on a host that the mark does not name.
+func (w *world) notHere() error {
 	_, err := fmt.Fprintln(w.stdout, "nightly: another host cleans this bucket; nothing to do here (to move it: mediamove nightly --take-over)")
-	return false, errors.Join(err, c.finish(ctx, ledger.RunEnd{Complete: true}), c.close())
+	return err
 }
 
 func (r *nightlyReport) run(ctx context.Context, w *world) error {
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
 	r.c.books.Go(func() { r.c.saveUsage(side) })
-	err := r.steps(ctx, w, side)
+	err := r.steps(ctx, side, w)
 	stopSide()
 	r.c.books.Wait()
 	r.note(err)
@@ -144,7 +167,7 @@ func (r *nightlyReport) note(err error) {
 
 // steps are the jobs of a night, in their order. Only an error of the look, or one of the
 // whole run, keeps the later ones from being done.
-func (r *nightlyReport) steps(ctx context.Context, w *world, side context.Context) (err error) {
+func (r *nightlyReport) steps(ctx, side context.Context, w *world) (err error) {
 	if r.o.takeOver {
 		if err := r.takeOver(ctx); err != nil {
 			return err
@@ -167,8 +190,9 @@ func (r *nightlyReport) steps(ctx context.Context, w *world, side context.Contex
 	}
 	r.orphans.Report, r.orphans.settled = r.sweep.found, r.sweep.settled
 	if len(r.sweep.found.Refusals) > 0 || !r.o.apply {
-		r.prune.PruneReport, err = r.sweep.cache.Weigh(ctx, r.budget, r.sweep.found.Scan.All, orphansOf(r.sweep.found))
+		r.prune.PruneReport, err = r.sweep.cache.WeighWithin(ctx, r.budget, r.sweep.found.Scan.All, orphansOf(r.sweep.found), max(cleanup.MaxShare, r.o.share))
 		if err == nil && r.o.apply {
+			r.orphans.expired = r.o.orphanTrash.expire(ctx, r.c) // what people deleted doesn't stay because of a guard
 			err = r.sweep.found.Refusals[0]
 		}
 		return err
@@ -193,7 +217,7 @@ func (r *nightlyReport) effects(ctx context.Context) error {
 	used, orphans := r.sweep.found.Scan.All, orphansOf(r.sweep.found)
 	used = cleanup.Sum{Objects: used.Objects - r.orphans.removed.Objects, Bytes: used.Bytes - r.orphans.removed.Bytes}
 	orphans = cleanup.Sum{Objects: orphans.Objects - r.orphans.removed.Objects, Bytes: orphans.Bytes - r.orphans.removed.Bytes}
-	if r.prune.PruneReport, err = r.sweep.cache.Weigh(ctx, r.budget, used, orphans); err != nil {
+	if r.prune.PruneReport, err = r.sweep.cache.WeighWithin(ctx, r.budget, used, orphans, max(cleanup.MaxShare, r.o.share)); err != nil {
 		return err
 	}
 	if err := r.prune.CheckShare(r.o.share); err != nil {
@@ -254,8 +278,13 @@ func (r *nightlyReport) pruneOptions() *pruneOptions {
 	return &pruneOptions{cleanFlags: r.o.cleanFlags, budgetFlags: r.o.budgetFlags, apply: r.o.apply, trash: trashFlags{dir: noTrash, max: "5GB"}}
 }
 
-// outcome is the first of 2, 4, 1, 3 that occurred.
+// outcome is what stopped the night, or else the first of 2, 4, 1, 3 that occurred.
 func (r *nightlyReport) outcome() error {
+	for _, err := range r.errs {
+		if _, signal := errors.AsType[*stopped](err); signal || errors.Is(err, ledger.ErrLocked) {
+			return err
+		}
+	}
 	for _, code := range []int{exitUsage, exitRefused, exitStopped, exitLeft} {
 		for _, err := range r.errs {
 			if got := exitCode(err); got == code {
@@ -316,74 +345,4 @@ func (r *nightlyReport) foresee(ctx context.Context) error {
 		r.forecast = growth(days, now, r.holds(), r.budget.Bytes)
 	}
 	return err
-}
-
-// writeMetrics replaces the textfile, whatever the night was like.
-func (r *nightlyReport) writeMetrics(ctx context.Context, runErr error) error {
-	m := &metrics{budget: r.budget.Bytes, left: r.kept()}
-	now := time.Now()
-	m.end("nightly", now, runErr)
-	for _, err := range r.errs {
-		m.fail(err)
-	}
-	p := r.c.tariff.Of(now)
-	used, err := r.c.ledger.MonthUsage(ctx, p.From.Start(), p.To.Start())
-	if err != nil {
-		return err
-	}
-	m.month = monthOf(used, r.c.tariff.Standard.ClassA.Free.IntPart(), p.From.Start(), p.To.Start(), now)
-	if r.looked() {
-		r.bucketMetrics(m)
-	}
-	r.parts(m, now)
-	return m.save(ctx, r.o.metricsFile, r.c.ledger, now, r.c.log)
-}
-
-// parts tells how the jobs of the night ended that came to their work.
-func (r *nightlyReport) parts(m *metrics, now time.Time) {
-	if r.orphans != nil && r.orphans.applied {
-		m.end("orphans", now, r.orphans.outcome())
-	}
-	if r.prune != nil && r.prune.applied {
-		m.end("prune", now, r.prune.outcome())
-	}
-}
-
-func (r *nightlyReport) kept() map[string]int64 {
-	left := map[string]int64{}
-	if r.orphans != nil {
-		for why, n := range r.orphans.kept {
-			left[why] += n
-		}
-	}
-	if r.prune != nil {
-		for why, n := range r.prune.kept {
-			left[why] += n
-		}
-	}
-	return left
-}
-
-func (r *nightlyReport) bucketMetrics(m *metrics) {
-	found := r.sweep.found
-	m.removed = r.removed()
-	m.listed, m.bucket, m.orphans = found.Scan.At, map[bucketPart]cleanup.Sum{}, map[orphanState]cleanup.Sum{}
-	for h, s := range found.Scan.Holdings {
-		part := bucketPart{h.Class, objectOwner(holderOf(h.Owner))}
-		was := m.bucket[part]
-		m.bucket[part] = cleanup.Sum{Objects: was.Objects + s.Objects, Bytes: was.Bytes + s.Bytes}
-	}
-	groups := sortGroups(found.Scan.Totals)
-	m.orphans[orphanWaiting], m.orphans[orphanMayGo] = found.Waiting, found.Candidates
-	m.orphans[orphanReview], m.orphans[orphanUnknown] = cleanup.Sum(ofKind(groups, ledger.Review)), cleanup.Sum(ofKind(groups, ledger.Unknown))
-	for _, a := range found.Above {
-		above := m.orphans[orphanAbove]
-		m.orphans[orphanAbove] = cleanup.Sum{Objects: above.Objects + a.Candidates.Objects, Bytes: above.Bytes + a.Candidates.Bytes}
-	}
-	if r.forecast != nil {
-		m.growth = &growthMetrics{bytesPerDay: r.forecast.BytesPerDay}
-		if r.forecast.Crosses != nil {
-			m.growth.crossing = *r.forecast.Crosses
-		}
-	}
 }

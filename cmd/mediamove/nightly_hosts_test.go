@@ -69,3 +69,25 @@ func TestNightlyTakeOver(t *testing.T) {
 		})
 	})
 }
+
+// What other commands remove between two nights is no shrinking of the instance: the
+// forecast goes by what came.
+func TestNightlyForecast(t *testing.T) {
+	t.Parallel()
+	c := newCached(t, instance.Small(79, "4.6"), 0)
+	c.posts(c.db, 150, 5*time.Hour)
+	const daily = 60_000
+	var out nightlyJSON
+	for day := range 5 {
+		c.bucket.Plant(objectAt("elsewhere/"+itoa(int64(day)), c.now()), make([]byte, daily))
+		c.night()
+		if day == 2 {
+			c.prune(exitOK, append([]string{"--apply"}, c.some(20)...)...)
+			c.later(time.Hour)
+		}
+		out = c.nightly(exitOK, "--budget", "1GB")
+	}
+	if f := out.Forecast; f == nil || f.BytesPerDay < daily*0.99 || f.BytesPerDay > daily*1.01 {
+		t.Errorf("%+v", f)
+	}
+}

@@ -13,10 +13,16 @@ import (
 
 // bucketDay is what the bucket held tonight, for forecasts.
 func (r *nightlyReport) bucketDay() ledger.BucketDay {
-	s, at := r.sweep.found.Scan, r.c.now()
+	return r.c.bucketDay(r.sweep.found.Scan, r.removed())
+}
+
+// bucketDay is what a scan found, and what the run removed after it. A forecast needs it
+// of every run that removes anything.
+func (c *cleaning) bucketDay(s *cleanup.Scan, removed cleanup.Sum) ledger.BucketDay {
+	at := c.now()
 	d := ledger.BucketDay{
-		Day: costs.DayOf(at), Run: r.c.run, At: at, Objects: s.All.Objects, Bytes: s.All.Bytes,
-		Parts: map[ledger.BucketPart]ledger.ClassSum{}, Removed: ledger.ClassSum(r.removed()),
+		Day: costs.DayOf(at), Run: c.run, At: at, Objects: s.All.Objects, Bytes: s.All.Bytes,
+		Parts: map[ledger.BucketPart]ledger.ClassSum{}, Removed: ledger.ClassSum(removed),
 	}
 	for h, sum := range s.Holdings {
 		part := ledger.BucketPart{Class: h.Class, Owner: holderOf(h.Owner)}

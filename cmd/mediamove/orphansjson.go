@@ -68,6 +68,12 @@ type planFileJSON struct {
 	Expires time.Time `json:"expires"`
 }
 
+type orphansPlanJSON struct {
+	planFileJSON
+	ClassA int64 `json:"class_a"`
+	ClassB int64 `json:"class_b"`
+}
+
 type orphansJSON struct {
 	Schema string `json:"schema"`
 	Run    int64  `json:"run"`
@@ -94,7 +100,7 @@ type orphansJSON struct {
 	Dropped int64            `json:"dropped"`
 	Settled int              `json:"settled"`
 	Refusal string           `json:"refusal,omitempty"`
-	Plan    *planFileJSON    `json:"plan,omitempty"`
+	Plan    *orphansPlanJSON `json:"plan,omitempty"`
 
 	Requests costs.Usage `json:"requests"`
 	ClassA   int64       `json:"class_a"`
@@ -155,7 +161,8 @@ func (r *orphansReport) json() orphansJSON {
 		out.Above = append(out.Above, aboveJSON{a.Class, sumOf(a.Candidates), sumOf(a.Tonight), a.Objects, a.Bytes})
 	}
 	if r.saved != nil {
-		out.Plan = &planFileJSON{r.savedAt, r.saved.ID, r.saved.Candidates.Objects, r.saved.Candidates.Bytes, r.saved.Expires}
+		a, b := r.toApply()
+		out.Plan = &orphansPlanJSON{planFileJSON{r.savedAt, r.saved.ID, r.saved.Candidates.Objects, r.saved.Candidates.Bytes, r.saved.Expires}, a, b}
 	}
 	if s := r.Scan; s != nil {
 		out.Objects, out.Bytes, out.Owned = s.All.Objects, s.All.Bytes, sumOf(s.Owned)
@@ -245,6 +252,7 @@ type bindJSON struct {
 	Objects      int64       `json:"objects"`
 	Owned        int64       `json:"owned"`
 	OwnedPercent float64     `json:"owned_percent"`
+	Doubts       []string    `json:"doubts"`
 	Bound        bool        `json:"bound"`
 	Requests     costs.Usage `json:"requests"`
 	ClassA       int64       `json:"class_a"`
@@ -260,6 +268,6 @@ func (r *bindReport) json() bindJSON {
 		NewestRow: given(r.scan.Newest), NewestObject: given(r.scan.NewestForeign),
 		Rows: r.match.Rows, Required: r.match.Required, Present: r.match.Present, Percent: r.match.Percent(),
 		Objects: r.scan.All.Objects, Owned: r.scan.Owned.Objects, OwnedPercent: percent(r.scan.Owned.Objects, r.scan.All.Objects),
-		Bound: r.bound, Requests: used, ClassA: used.A(), ClassB: used.B(), CostUSD: costs.FormatUSD(r.c.adds(used)), Seconds: r.seconds,
+		Doubts: append([]string{}, r.doubts...), Bound: r.bound, Requests: used, ClassA: used.A(), ClassB: used.B(), CostUSD: costs.FormatUSD(r.c.adds(used)), Seconds: r.seconds,
 	}
 }

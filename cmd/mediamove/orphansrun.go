@@ -50,8 +50,8 @@ func (o *orphansOptions) steps(ctx context.Context, c *cleaning, r *orphansRepor
 		return err
 	}
 	if plan != nil {
-		if r.refusal = cleanup.CheckPlan(&plan.Plan, c.claim.BucketID, c.ledgerID(ctx), c.now(), o.allow); r.refusal != nil {
-			return nil
+		if why := cleanup.CheckPlan(&plan.Plan, c.claim.BucketID, c.ledgerID(ctx), c.now(), o.allow); why != nil {
+			return r.refuse(why)
 		}
 	}
 	bound := owner.CheckBound(ctx, c.sight.Mark, c.ledger, c.tie.Database, c.tie.Host)
@@ -63,16 +63,14 @@ func (o *orphansOptions) steps(ctx context.Context, c *cleaning, r *orphansRepor
 	r.Report, err = orphans.Look(ctx)
 	advise(r.Report, bound)
 	if errors.Is(err, cleanup.ErrRows) && ctx.Err() == nil && (o.apply || plan != nil) {
-		r.refusal = r.Refusals[0] // "whole": a guard like the others
-		return nil
+		return r.refuse(r.Refusals[0]) // "whole": a guard like the others
 	}
 	if err != nil {
 		return err
 	}
 	switch {
 	case o.save != "" && r.doubted() != nil:
-		r.refusal = r.doubted() // its list would be of a wrong database
-		return nil
+		return r.refuse(r.doubted()) // its list would be of a wrong database
 	case o.save != "":
 		return o.savePlan(ctx, c, r, orphans)
 	case o.apply || plan != nil:
@@ -93,6 +91,12 @@ func advise(found *cleanup.Report, bound error) {
 			refusal.Hint = e.Hint
 		}
 	}
+}
+
+// refuse ends the run in order: nothing was changed, and the screen says why.
+func (r *orphansReport) refuse(why error) error {
+	r.refusal = why
+	return nil
 }
 
 // doubted is the guard that contradicts the database, nil if none does.
@@ -136,9 +140,11 @@ func (o *orphansOptions) remove(ctx context.Context, c *cleaning, r *orphansRepo
 	switch {
 	case len(r.Refusals) > 0:
 		r.refusal = r.Refusals[0]
+		r.expired = o.trash.expire(ctx, c)
 		return nil
 	case plan == nil && len(r.Above) > 0:
 		r.refusal = &cleanup.AboveError{Above: r.Above, Candidates: r.Candidates}
+		r.expired = o.trash.expire(ctx, c)
 		return nil
 	}
 	bin, err := o.trash.open(ctx, c)
@@ -155,6 +161,8 @@ func (o *orphansOptions) remove(ctx context.Context, c *cleaning, r *orphansRepo
 		if r.expired, _, err = bin.Store.Expire(ctx); err != nil {
 			return fmt.Errorf("empty the trash of what is too old: %w", err)
 		}
+	} else {
+		r.expired = o.trash.expire(ctx, c)
 	}
 	candidates := orphans.Candidates(ctx)
 	if plan != nil {
@@ -194,6 +202,9 @@ func (c *cleaning) cleanFrame(s *cleanup.Survey) frame {
 // conclude writes down the end of the run, and tells it.
 func (o *orphansOptions) conclude(ctx context.Context, w *world, c *cleaning, r *orphansReport) error {
 	r.err = ended(ctx, r.err)
+	if r.removed.Objects > 0 {
+		r.err = errors.Join(r.err, c.ledger.RecordBucket(context.WithoutCancel(ctx), c.bucketDay(r.Scan, r.removed)))
+	}
 	runErr := r.outcome()
 	counts, err := json.Marshal(r.counts())
 	end := ledger.RunEnd{ExitCode: exitCode(runErr), Complete: r.err == nil, Counts: counts, Bytes: r.removed.Bytes}

@@ -134,7 +134,25 @@ func (r *orphansReport) printDone(b *strings.Builder) {
 	}
 	if r.saved != nil {
 		fmt.Fprintf(b, "\nplan       %s: %s (%s), to be applied by %s\n", r.savedAt, objectsOf(r.saved.Candidates.Objects), size(r.saved.Candidates.Bytes), r.saved.Expires.Format("2006-01-02 15:04 UTC"))
+		listed, read := r.toApply()
+		fmt.Fprintf(b, "to apply   about Class A %s (the listing, the mark, each 1,000 deletions)   Class B %s (a copy of each)\n", count(listed), count(read))
 	}
+}
+
+// toApply is what applying the saved plan takes, if nothing has to be sent twice: the
+// bucket is listed again, the mark is read and raised, every object is copied into the
+// trash (read twice where its ETag proves nothing), and the first ten are looked at, with as
+// many that somebody owns.
+func (r *orphansReport) toApply() (classA, classB int64) {
+	n, first := r.saved.Candidates.Objects, min(r.saved.Candidates.Objects, cleanup.Canaries)
+	batches := (n - first + cleanup.Batch - 1) / cleanup.Batch
+	classA = max(1, (r.Scan.All.Objects+cleanup.Batch-1)/cleanup.Batch)
+	classB = 1
+	if n > 0 {
+		classA += 1 + batches
+		classB += 1 + batches + n + first + 2*cleanup.Canaries
+	}
+	return classA, classB
 }
 
 func objectsOf(n int64) string {

@@ -19,6 +19,8 @@ import (
 	"example.org/mediamove/uploader"
 )
 
+// planOptions are what was typed. sync --dry-run fills them in too, so that it says the
+// same as plan does.
 type planOptions struct {
 	common
 	settingFlags
@@ -29,6 +31,7 @@ type planOptions struct {
 	rateFlag                 string // that set the rate, if not --rate
 }
 
+// newPlan makes the command that needs nothing but a tree: no credentials, no bucket.
 func newPlan(w *world) *cobra.Command {
 	o := new(planOptions)
 	c := &cobra.Command{
@@ -79,6 +82,7 @@ type planSetting struct {
 	now      time.Time
 }
 
+// understand finds what was mistyped before the tree is walked, which can take minutes.
 func (o *planOptions) understand(w *world) (s planSetting, err error) {
 	s = planSetting{planOptions: o, now: w.time()}
 	if s.settings, err = o.resolve(w, o.settingFlags); err != nil {
@@ -104,6 +108,8 @@ func (o *planOptions) understand(w *world) (s planSetting, err error) {
 	return s, checkEmpty(o.allowEmpty)
 }
 
+// runPlan prints the plan of a sync that would be refused too. It ends with the refusal
+// then, so that the exit status is the one sync would have.
 func runPlan(ctx context.Context, w *world, o *planOptions, args []string) (err error) {
 	s, err := o.understand(w)
 	if err != nil {
@@ -132,6 +138,8 @@ func runPlan(ctx context.Context, w *world, o *planOptions, args []string) (err 
 }
 
 // A foresight is what a plan comes to, and what it rests on.
+// used are this cycle's requests by UTC day, stored the bytes in the bucket by day, both
+// as far as this ledger knows them.
 type foresight struct {
 	uploader.Plan
 	before   int64 // the sync's Class A before its first file
@@ -144,6 +152,7 @@ type foresight struct {
 }
 
 // look walks the tree and decides with the ledger, if there is one.
+// It takes no lock, so a plan can be made while a sync runs.
 func (s *planSetting) look(ctx context.Context, dir string, tree *scanner.Tree) (f foresight, err error) {
 	led, err := ledger.OpenReader(ctx, dir)
 	if errors.Is(err, ledger.ErrNoLedger) {
@@ -160,6 +169,7 @@ func (s *planSetting) look(ctx context.Context, dir string, tree *scanner.Tree) 
 }
 
 // policy is what a sync would go by, but for what its ledger holds.
+// The ledger remembers the switch: only --before-switch takes it back.
 func (s *planSetting) policy(id ledger.Identity, c claim) uploader.PlanOptions {
 	o := uploader.PlanOptions{Policy: uploader.DefaultPolicy(0), Prefix: prefix(s.settings.KeyPrefix), Now: s.now, Before: c.requests}
 	o.Policy.Switched = s.mode == owner.After || s.mode != owner.Before && !id.SwitchedAt.IsZero()

@@ -20,6 +20,8 @@ type workload struct {
 	keys  int64 // in the bucket after it, the owner mark among them
 }
 
+// workload is what there is to price. A sync that is refused sends no file, but the
+// requests before its first one would have gone out by then.
 func (f *foresight) workload() workload {
 	l := workload{sync: f.Sync, first: f.before, keys: f.recorded.Files + 1}
 	if f.Refused == nil {
@@ -30,6 +32,7 @@ func (f *foresight) workload() workload {
 }
 
 // without is the workload when that much was cleared from the disk first.
+// The bucket's part shrinks as well, since what is cleared never gets there.
 func (l workload) without(s uploader.Spare) workload {
 	l.sync = l.sync.Sub(s.Requests)
 	l.files -= s.Files
@@ -64,6 +67,7 @@ type books struct {
 	stored costs.Storage
 }
 
+// cycle is the billing cycle that today belongs to.
 func (b books) cycle() costs.Period { return b.Of(b.today.Start()) }
 
 // usedSoFar is what this ledger used in this cycle.
@@ -151,6 +155,8 @@ const (
 )
 
 // reckon takes the slower of files and bytes.
+// Bytes per second are those typed, else those measured, else an assumption, and the
+// result says which. Files per second can only be measured: typed is a rate of bytes.
 func (v speed) reckon(l workload, typed int64) reckoned {
 	r := reckoned{bytesPerSecond: assumedRate, syncs: v.syncs}
 	var bytes float64

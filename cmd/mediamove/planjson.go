@@ -8,6 +8,10 @@ import (
 	"example.org/mediamove/uploader"
 )
 
+// A planJSON is plan's --json. If Exact, Sync is what a sync then counts; else it is the
+// most, for the reasons in Unsure. If Refused, a sync would stop before its first file,
+// and there are no levers. Joining is part of not being exact: the listing of the bucket
+// comes on top. CostUSD is what the sync would cost in a month without anything else.
 type planJSON struct {
 	Schema    string                    `json:"schema"`
 	Files     uploader.Files            `json:"files"`
@@ -32,6 +36,8 @@ type planJSON struct {
 	Footnotes []costs.Assumption        `json:"footnotes"`
 }
 
+// A classJSON is what would be sent of one class. The cached ones are part of it: other
+// servers' media, which tootctl could clear instead.
 type classJSON struct {
 	Files       int64 `json:"files"`
 	Bytes       int64 `json:"bytes"`
@@ -39,16 +45,21 @@ type classJSON struct {
 	CachedBytes int64 `json:"cached_bytes"`
 }
 
+// A totalsJSON counts files on disk, or objects in the bucket.
 type totalsJSON struct {
 	Files int64 `json:"files"`
 	Bytes int64 `json:"bytes"`
 }
 
+// A heldJSON is what stays on disk: not public by its mode, or backups and imports, which
+// never are. Both together are files.held_back.
 type heldJSON struct {
 	Hidden  totalsJSON `json:"hidden"`
 	Private totalsJSON `json:"private"`
 }
 
+// An opsJSON is a number of requests: by operation, and summed up by R2's classes. Free
+// operations such as a deletion are in Requests only.
 type opsJSON struct {
 	ClassA   int64       `json:"class_a"`
 	ClassB   int64       `json:"class_b"`
@@ -57,6 +68,7 @@ type opsJSON struct {
 
 func opsOf(u costs.Usage) opsJSON { return opsJSON{u.A(), u.B(), u} }
 
+// A periodJSON is a cycle with its bill. Both days belong to it.
 type periodJSON struct {
 	First costs.Day  `json:"first_day"`
 	Last  costs.Day  `json:"last_day"`
@@ -65,11 +77,15 @@ type periodJSON struct {
 
 func periodOf(p costs.Period, b costs.Bill) periodJSON { return periodJSON{p.From, p.To - 1, b} }
 
+// A cycleJSON is the running cycle. Used is what this ledger sent in it so far; the bill
+// holds that, the sync and one verify.
 type cycleJSON struct {
 	periodJSON
 	Used opsJSON `json:"used"`
 }
 
+// A timeJSON is how long a sync takes. From says where the rate is from; its words are
+// stable: typed, measured, assumed.
 type timeJSON struct {
 	Seconds        int64  `json:"seconds"`
 	BytesPerSecond int64  `json:"bytes_per_second"`
@@ -77,6 +93,8 @@ type timeJSON struct {
 	FilesPerSecond int64  `json:"files_per_second,omitempty"`
 }
 
+// A leverJSON makes the bill smaller. ClassA is what a sync in this cycle then sends.
+// Shares are of stop and spread, Days and Cleared of shrink-cache.
 type leverJSON struct {
 	ID       string      `json:"id"`
 	Days     int         `json:"days,omitempty"`
@@ -90,6 +108,8 @@ type leverJSON struct {
 	Keeps    *bool       `json:"keeps_budget,omitempty"`
 }
 
+// A shareJSON is one cycle's part of a sync. Files is a guess where some go in parts. USD is
+// the bill of the whole cycle, not the price of the share.
 type shareJSON struct {
 	From   costs.Day `json:"from"`
 	ClassA int64     `json:"class_a"`
@@ -97,6 +117,8 @@ type shareJSON struct {
 	USD    string    `json:"usd"`
 }
 
+// json turns the report into the shape that docs/json.md promises; within a version of the
+// schema fields are only added.
 func (r *planReport) json() planJSON {
 	classes := make(map[media.Class]classJSON)
 	for name, c := range r.Classes {

@@ -58,6 +58,7 @@ func (s *planSetting) options(ctx context.Context, led *ledger.Ledger, id ledger
 	if err != nil {
 		return o, err
 	}
+	// A sync begins by ending what a killed one has left in parts.
 	c.requests[costs.AbortMultipartUpload] += int64(len(leftovers))
 	o = s.policy(id, c)
 	if o.Gone, err = uploader.GoneKeys(led.Findings(ctx, ledger.Conflict)); err != nil {
@@ -109,6 +110,7 @@ func (s *planSetting) readBooks(ctx context.Context, led *ledger.Ledger, f *fore
 	if err != nil {
 		return err
 	}
+	// What is older than the cycle comes as one sum, on the day before it.
 	f.stored = storedUp(added, costs.Period{From: p.From - 1, To: today + 1})
 	runs, err := led.Runs(ctx, recentRuns)
 	f.speed = measured(runs)
@@ -116,6 +118,8 @@ func (s *planSetting) readBooks(ctx context.Context, led *ledger.Ledger, f *fore
 }
 
 // storedUp adds up what was stored on each day.
+// What came on one day is there on all the days after it: the ledger does not know what
+// others have deleted.
 func storedUp(added []ledger.StoredDay, p costs.Period) costs.Storage {
 	stored := make(costs.Storage)
 	for _, a := range added {
@@ -163,6 +167,8 @@ func (s *planSetting) claim(id ledger.Identity, empty bool) (c claim) {
 	return c
 }
 
+// How fast a sync is. assumedRate is in bytes per second, 160 Mbit/s, and stands in until
+// a sync has measured better.
 const (
 	recentRuns  = 200 // where measured speeds come from
 	speedSyncs  = 10

@@ -46,6 +46,7 @@ type leverShare struct {
 func (r *planReport) pull() []lever { return append(r.parting(), r.shrinking()...) }
 
 // parting ends the sync before it begins a million, and goes on in the next cycle.
+// Both levers come of one division: stop is the first share of spread, without the rest.
 func (r *planReport) parting() []lever {
 	shares, ok := r.books.outlook(r.work).Spread(r.books.Cycle, spreadOver)
 	if !ok || len(shares) < 2 {
@@ -80,6 +81,7 @@ const cardsDays = 14
 func (r *planReport) shrinking() (levers []lever) {
 	var last int64
 	for i, o := range r.Old {
+		// Cards younger than that stay: the next milder age stands in for them.
 		cards := o
 		if o.Days < cardsDays && i > 0 {
 			cards = r.Old[i-1]
@@ -116,6 +118,8 @@ func (r *planReport) within(usd decimal.Decimal) bool {
 type command []string
 
 // syncCommand repeats the flags that sync knows too.
+// Left out is what a sync does not know, what the lever sets itself, and what changes
+// nothing of what is sent.
 func syncCommand(fs *pflag.FlagSet, args []string) command {
 	c := command{"mediamove", "sync"}
 	if fs != nil {
@@ -127,12 +131,15 @@ func syncCommand(fs *pflag.FlagSet, args []string) command {
 			c = append(c, typed(f)...)
 		})
 	}
+	// A root that begins with a dash would be read as a flag.
 	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		c = append(c, "--")
 	}
 	return append(c, args...)
 }
 
+// typed spells a flag out in words: a list becomes one flag for each element, and a true
+// boolean its name alone.
 func typed(f *pflag.Flag) []string {
 	name := "--" + f.Name
 	switch v := f.Value.(type) {
@@ -151,6 +158,7 @@ func typed(f *pflag.Flag) []string {
 }
 
 // with puts one flag more behind the command's name and quotes all of it for a shell.
+// It goes first, as behind a -- it would be no flag any more.
 func (c command) with(words ...string) string {
 	all := slices.Concat(c[:2], words, c[2:])
 	quoted := make([]string, len(all))

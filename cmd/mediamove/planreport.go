@@ -52,6 +52,8 @@ func (r *planReport) after() costs.Period { return r.books.Next(r.books.cycle())
 
 const planWidth = 100 // columns
 
+// screen is the plan for a terminal. A refusal comes first, and nothing is priced then:
+// not one file would be sent.
 func (r *planReport) screen() string {
 	var b strings.Builder
 	if r.Refused != nil {
@@ -77,6 +79,8 @@ func (r *planReport) screen() string {
 	return b.String()
 }
 
+// printClasses keeps local files and the remote cache apart, since only the cache can be
+// cleared instead of being sent.
 func (r *planReport) printClasses(b *strings.Builder) {
 	if r.work.files == 0 {
 		return
@@ -96,6 +100,7 @@ func (r *planReport) printClasses(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
+// printOthers lists what would not be sent, and why. Rows without files are left out.
 func (r *planReport) printOthers(b *strings.Builder) {
 	some := false
 	for _, row := range []struct {
@@ -133,6 +138,8 @@ func (r *planReport) printOthers(b *strings.Builder) {
 	}
 }
 
+// printRequests says beside the numbers whether they are exact: they are what a limit or
+// a budget is chosen by.
 func (r *planReport) printRequests(b *strings.Builder) {
 	sure := "exact, if files and bucket stay as they are"
 	if len(r.unsure) > 0 {
@@ -156,6 +163,7 @@ func operations(u costs.Usage) string {
 	return strings.Join(words, ", ")
 }
 
+// printTime always says where the rate is from: what is assumed must not look measured.
 func (r *planReport) printTime(b *strings.Builder) {
 	if r.work.files == 0 {
 		return
@@ -188,6 +196,7 @@ func (r *planReport) notes() []string {
 	return notes
 }
 
+// printNotes numbers what the bills take for granted, ours before Cloudflare's.
 func (r *planReport) printNotes(b *strings.Builder) {
 	b.WriteString("\n")
 	notes := r.notes()

@@ -28,6 +28,8 @@ func (r *planReport) printBills(b *strings.Builder) {
 	r.printBar(b)
 }
 
+// verdict judges one bill: the cycle with the sync in it may be over the budget although
+// the months after it are not.
 func (r *planReport) verdict(usd decimal.Decimal) string {
 	if r.within(usd) {
 		return "kept"
@@ -71,6 +73,7 @@ func (r *planReport) printBar(b *strings.Builder) {
 	}
 	b.WriteString("             ")
 	for i := range units * barColumns {
+		// The middle of a column decides its mark.
 		switch at := (2*i + 1) * unit / (2 * barColumns); {
 		case at < used:
 			b.WriteString("▒")
@@ -96,6 +99,8 @@ func (r *planReport) begun(units int64) string {
 	return "free"
 }
 
+// printLevers puts the clearings, one for each age, into one table. The commands below it
+// are those of one of them only, so that nobody types all.
 func (r *planReport) printLevers(b *strings.Builder) {
 	if len(r.levers) == 0 {
 		return
@@ -132,6 +137,7 @@ func (r *planReport) mark(l lever) string {
 	return "  keeps " + dollars(*r.budget)
 }
 
+// printStop shows what goes now and what is left for the next cycle.
 func (r *planReport) printStop(b *strings.Builder, l lever) {
 	s := l.shares[0]
 	_, _ = fmt.Fprintf(b, "  - stop before %s begins: %s this cycle instead of %s%s\n", r.nextUnit(), dollars(l.cycle), dollars(r.cycle.Total), r.mark(l))
@@ -153,6 +159,8 @@ func (r *planReport) nextUnit() string {
 	return "a paid million"
 }
 
+// printSpread has a row for each cycle. Only the first can be typed today: what the others
+// may send depends on what others use until then, so they are planned again.
 func (r *planReport) printSpread(b *strings.Builder, l lever) {
 	_, _ = fmt.Fprintf(b, "  - spread over the cycle's end: so much today, then plan again; saves %s%s\n", dollars(l.saves), r.mark(l))
 	for i, s := range l.shares {
@@ -172,6 +180,7 @@ func (r *planReport) about() string {
 	return ""
 }
 
+// shrinkRow is a row of the clearings: age, files, bytes, what is left, bills, mark.
 const shrinkRow = "      %-11s %12s %10s %14s %12s %14s%s\n"
 
 func (r *planReport) printShrink(b *strings.Builder, l lever) {

@@ -61,8 +61,11 @@ func (w *world) startProgress(ctx context.Context, x *session, look func(elapsed
 	return p
 }
 
+// wait returns when nothing draws any more: only then may the last screen be printed.
 func (p *progress) wait() { p.done.Wait() }
 
+// loop draws often on a terminal, and logs rarely without one: the log of a nightly timer
+// is to stay short.
 func (p *progress) loop(ctx context.Context) {
 	every := logEvery
 	if p.bar != nil {
@@ -83,6 +86,7 @@ func (p *progress) loop(ctx context.Context) {
 	}
 }
 
+// tell draws a frame, or logs all of it: a log has no width.
 func (p *progress) tell(ctx context.Context, f frame) {
 	if p.bar == nil {
 		p.x.log.InfoContext(ctx, "progress", "state", f.line(math.MaxInt))

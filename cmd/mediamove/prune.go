@@ -18,7 +18,6 @@ type budgetFlags struct {
 	budget, target string
 	minAge         time.Duration
 	share          float64
-	cards          time.Duration
 }
 
 const (

@@ -31,15 +31,21 @@ func newCached(t *testing.T, spec instance.Spec, orphans int) *cached {
 func newCachedOn(t *testing.T, server *pgtest.Cluster, o fixtures.Options, spec instance.Spec, orphans int) *cached {
 	t.Helper()
 	c := &cached{newLivingOn(t, server, o, spec, orphans)}
+	c.grow()
+	return c
+}
+
+// grow spreads what was fetched over the last weeks, and binds.
+func (c *cached) grow() {
+	c.t.Helper()
 	// Many rows share a week; some are right at its first second, and a second before.
 	const spread = `date_trunc('week', now()) - (id %% 9) * interval '7 days' + CASE id %% 7 WHEN 0 THEN interval '0' WHEN 1 THEN interval '-1 second'
 		ELSE (id / 9 %% 600000) * interval '1 second' END`
 	for _, table := range []string{"media_attachments", "preview_cards"} {
-		c.db.Exec(t, fmt.Sprintf("UPDATE %s SET created_at = "+spread+", updated_at = "+spread, table))
+		c.db.Exec(c.t, fmt.Sprintf("UPDATE %s SET created_at = "+spread+", updated_at = "+spread, table))
 	}
 	c.bind()
 	c.night()
-	return c
 }
 
 func (l *living) prune(code int, args ...string) pruneJSON {
@@ -191,7 +197,9 @@ func (c *cached) without(before map[string]fixtures.Object, rows []cachedRow) {
 	}
 	slices.Sort(want)
 	if gone := missing(before, c.stands()); !slices.Equal(gone, want) {
-		c.t.Fatalf("%d objects are gone, want %d: %q, want %q", len(gone), len(want), gone, want)
+		more := slices.DeleteFunc(slices.Clone(gone), func(k string) bool { return slices.Contains(want, k) })
+		less := slices.DeleteFunc(slices.Clone(want), func(k string) bool { return slices.Contains(gone, k) })
+		c.t.Fatalf("%d objects are gone, want %d; too many: %q, too few: %q", len(gone), len(want), more, less)
 	}
 	c.whole()
 }

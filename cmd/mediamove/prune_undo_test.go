@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"example.org/mediamove/fixtures"
 	"example.org/mediamove/fixtures/instance"
 	"example.org/mediamove/media"
 )
@@ -76,7 +75,7 @@ func TestPruneUndoOfAKilledRun(t *testing.T) {
 	t.Parallel()
 	c := newCached(t, instance.Small(63, "4.6"), 0)
 	args := append([]string{"prune", "--apply"}, c.some(20)...)
-	first := c.dies(args, func(r fixtures.Request) bool { return isDelete(r) })
+	first := c.dies(args, isDelete)
 	c.whole()
 	c.later(time.Hour)
 	c.alive()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"time"
 
 	"example.org/mediamove/cleanup"
@@ -127,15 +126,14 @@ func (r *pruneReport) run(ctx context.Context, w *world, plan *cleanup.PlanFile)
 
 func (r *pruneReport) steps(ctx context.Context, plan *cleanup.PlanFile) (err error) {
 	if plan != nil {
-		if r.refusal = cleanup.CheckPlan(&plan.Plan, r.c.claim.BucketID, r.c.ledgerID(ctx), r.c.now(), 0); r.refusal != nil {
-			return nil
+		if why := cleanup.CheckPlan(&plan.Plan, r.c.claim.BucketID, r.c.ledgerID(ctx), r.c.now(), 0); why != nil {
+			return r.refuse(why)
 		}
 	}
 	effect := r.o.apply || plan != nil
 	if err := r.sweep.look(ctx); err != nil {
 		if errors.Is(err, cleanup.ErrRows) && ctx.Err() == nil && effect && r.sweep.found != nil {
-			r.refusal = r.sweep.found.Refusals[0] // "whole": a guard like the others
-			return nil
+			return r.refuse(r.sweep.found.Refusals[0]) // "whole": a guard like the others
 		}
 		return err
 	}
@@ -154,18 +152,18 @@ func (r *pruneReport) steps(ctx context.Context, plan *cleanup.PlanFile) (err er
 		return err
 	}
 	if r.o.save != "" || effect {
-		r.refusal = r.refuses()
+		if why := r.refuses(); why != nil {
+			return r.refuse(why)
+		}
 	}
 	switch {
-	case r.refusal != nil:
-		return nil
 	case r.o.save != "":
 		return r.savePlan(ctx)
 	case !effect:
 		return nil
 	case plan != nil:
-		if r.refusal = r.c.ledger.UsePlan(ctx, plan.ID, r.c.run); r.refusal != nil {
-			return nil
+		if why := r.c.ledger.UsePlan(ctx, plan.ID, r.c.run); why != nil {
+			return r.refuse(why)
 		}
 	}
 	return r.apply(ctx, id, rows)
@@ -180,6 +178,12 @@ func (r *pruneReport) refuses() error {
 	return r.CheckShare(r.o.share)
 }
 
+// refuse ends the run in order: nothing was changed, and the screen says why.
+func (r *pruneReport) refuse(why error) error {
+	r.refusal = why
+	return nil
+}
+
 // orphansOf adds up what nobody owns and may go one day.
 func orphansOf(r *cleanup.Report) cleanup.Sum {
 	return cleanup.Sum(ofKind(sortGroups(r.Scan.Totals), ledger.Orphan))
@@ -188,36 +192,6 @@ func orphansOf(r *cleanup.Report) cleanup.Sum {
 // upto yields the rows that were chosen.
 func (r *pruneReport) upto(ctx context.Context) iter.Seq2[cleanup.Prunable, error] {
 	return r.sweep.cache.Upto(ctx, r.PruneReport)
-}
-
-// planned takes the rows from a plan.
-func (r *pruneReport) planned(ctx context.Context, plan *cleanup.PlanFile) (func(context.Context) iter.Seq2[cleanup.Prunable, error], error) {
-	chosen, err := cleanup.Select(plan.List(ctx))
-	if err != nil {
-		return nil, err
-	}
-	found := r.sweep.found
-	r.PruneReport, err = r.sweep.cache.WeighPlan(ctx, r.budget, found.Scan.All, orphansOf(found), chosen)
-	return func(ctx context.Context) iter.Seq2[cleanup.Prunable, error] {
-		return r.sweep.cache.Still(ctx, chosen, &r.dropped)
-	}, err
-}
-
-func (r *pruneReport) savePlan(ctx context.Context) error {
-	made := r.sweep.found.Scan.At.UTC()
-	p := &cleanup.Plan{
-		Schema: cleanup.PrunePlanSchema, ID: cleanup.NewPlanID(), BucketID: r.c.claim.BucketID, LedgerID: r.c.ledgerID(ctx), Run: r.c.run,
-		Made: made, Expires: made.Add(cleanup.PlanLife), MinAge: cleanup.Age(r.o.minAge), Budget: &r.budget, AllowShare: r.o.share,
-		Candidates: r.Freed, Classes: r.Classes, Reasons: map[string]cleanup.Sum{},
-	}
-	if err := cleanup.WritePlan(r.o.save, p, cleanup.Objects(r.sweep.cache.Upto(ctx, r.PruneReport))); err != nil {
-		if errors.Is(err, os.ErrExist) || errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-			return &usageError{err, "name a new file in a folder that can be written"}
-		}
-		return err
-	}
-	r.saved = p
-	return nil
 }
 
 // apply clears the rows, waits, and removes their objects.
@@ -259,6 +233,9 @@ func (r *pruneReport) pruner() *cleanup.Pruner {
 // conclude writes down the end of the run, and tells it.
 func (r *pruneReport) conclude(ctx context.Context, w *world) error {
 	r.err = ended(ctx, r.err)
+	if r.removed.Objects > 0 {
+		r.err = errors.Join(r.err, r.c.ledger.RecordBucket(context.WithoutCancel(ctx), r.c.bucketDay(r.sweep.found.Scan, r.removed)))
+	}
 	runErr := r.outcome()
 	counts, err := json.Marshal(map[string]int64{"rows": r.rows, "removed": r.removed.Objects})
 	end := ledger.RunEnd{ExitCode: exitCode(runErr), Complete: r.err == nil, Counts: counts, Bytes: r.removed.Bytes}

@@ -16,6 +16,8 @@ import (
 )
 
 // A syncReport is the end of a sync: the last screen and --json.
+// limited, limit and err say how it ended, exposed and causes are read from the ledger
+// when all else is done.
 type syncReport struct {
 	uploader.Counts
 	Complete bool
@@ -46,6 +48,9 @@ func (r *syncReport) left() bool {
 	return r.Failed+r.Conflict+r.Changed+r.Left-r.Removed+r.Exposed+r.Pending+r.Unreadable+r.Links > 0 || (!r.Complete && !r.retry)
 }
 
+// A syncJSON is sync's --json. Exposed and Removed are part of Files already, Outside is
+// not. ClassA and ClassB sum up Requests, attempts that failed included. Complete is about
+// the walk, not about the files: one that failed was decided too.
 type syncJSON struct {
 	Schema     string         `json:"schema"`
 	Run        int64          `json:"run"`
@@ -66,6 +71,7 @@ type syncJSON struct {
 	Seconds    float64        `json:"seconds"`
 }
 
+// json turns the report into the shape that docs/json.md promises.
 func (r *syncReport) json() syncJSON {
 	return syncJSON{
 		Schema: "mediamove.sync/1", Run: r.Run, Files: r.Files,
@@ -79,6 +85,7 @@ func (r *syncReport) json() syncJSON {
 
 // showSync completes the report from the ledger and prints it.
 func (w *world) showSync(ctx context.Context, x *session, r *syncReport, o *syncOptions) error {
+	// Whoever interrupts a run wants to know all the more what it did.
 	ctx = context.WithoutCancel(ctx)
 	var err error
 	if r.month, r.cost, err = x.spent(ctx); err != nil {
@@ -104,6 +111,8 @@ func (w *world) showSync(ctx context.Context, x *session, r *syncReport, o *sync
 	return err
 }
 
+// printJSON leaves <, > and & as they are: a key is read by people and scripts, and by no
+// browser.
 func printJSON(out io.Writer, v any) error {
 	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
@@ -127,6 +136,7 @@ func (r *syncReport) screen() string {
 	return b.String()
 }
 
+// printExposed comes first since these objects can be read by anybody right now.
 func (r *syncReport) printExposed(b *strings.Builder) {
 	if r.Exposed == 0 {
 		return
@@ -141,6 +151,8 @@ func (r *syncReport) printExposed(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
+// printFiles has a row for each outcome that some file had. What was moved is shown even
+// if it is nothing: that is the question.
 func (r *syncReport) printFiles(b *strings.Builder) {
 	rows := []struct {
 		name string
@@ -173,6 +185,7 @@ func (r *syncReport) printFiles(b *strings.Builder) {
 	}
 }
 
+// printCauses tells why, but only of outcomes that somebody can do something about.
 func (r *syncReport) printCauses(b *strings.Builder) {
 	if r.Failed+r.Conflict+r.Changed+r.Unreadable == 0 {
 		return
@@ -189,6 +202,8 @@ func (r *syncReport) printCauses(b *strings.Builder) {
 	}
 }
 
+// printRequests speaks of this ledger's use: it knows neither of Mastodon's requests nor of
+// other hosts', and they share the free tier.
 func (r *syncReport) printRequests(b *strings.Builder) {
 	free := r.tariff.Standard.ClassA.Free.IntPart()
 	when := r.tariff.month(r.tariff.Of(r.at))
@@ -200,6 +215,8 @@ func (r *syncReport) printRequests(b *strings.Builder) {
 	}
 }
 
+// printEnd says how the run ended and what to type next. A limit comes before errors, as it
+// ends a run by one too.
 func (r *syncReport) printEnd(b *strings.Builder) {
 	switch {
 	case r.limited:

@@ -27,6 +27,8 @@ Exit status: 0 nothing left to do · 1 stopped, run again · 2 usage or settings
 3 ended in order but something is left or differs · 4 a guard refused ·
 75 another run holds the lock · 130, 143 interrupted, run again to continue.`
 
+// newRoot puts the commands together. Errors are printed by [world.complain], each with
+// a hint: cobra would print the usage below them.
 func newRoot(w *world) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "mediamove",

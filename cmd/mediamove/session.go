@@ -44,6 +44,8 @@ type session struct {
 }
 
 // access says how a command reaches the bucket.
+// concurrency, bytesPerSecond and maxClassA are 0 where no bound was typed. join is the ID
+// behind --join.
 type access struct {
 	concurrency    int
 	bytesPerSecond int64
@@ -103,9 +105,11 @@ func (w *world) open(ctx context.Context, e errand) (_ *session, err error) {
 	if x.ledger, err = ledger.Open(ctx, dir, ledger.Options{Log: x.log}); err != nil {
 		return x, stateError(dir, err)
 	}
+	// From here on the ledger's lock is held, so nobody books beside this run.
 	if err := x.countOthers(ctx); err != nil {
 		return x, err
 	}
+	// The limit stands before the first request of this run; putAside has set its own.
 	x.brake(e.access)
 	if x.run, err = x.ledger.Begin(ctx, e.command, x.began); err != nil {
 		return x, err
@@ -128,6 +132,8 @@ func (x *session) putAside(ctx context.Context, a access) error {
 	return ledger.SetAside(ctx, x.dir, x.began)
 }
 
+// ownerOptions are the same for everything that looks at the mark in this run: what was
+// asked under other ones could be granted something else.
 func (x *session) ownerOptions(a access) owner.Options {
 	return owner.Options{
 		Domain: x.settings.LocalDomain, BucketName: x.settings.Bucket,
@@ -161,6 +167,8 @@ func switchMode(s mastodon.Settings, before, after bool) (owner.Switch, error) {
 	return owner.Unset, nil
 }
 
+// bucket makes the client, which sends nothing yet. Plain HTTP has to be asked for by
+// S3_PROTOCOL: media would cross the network readable.
 func (w *world) bucket(s mastodon.Settings, a access, meter *costs.Meter, log *slog.Logger) (*r2.Bucket, error) {
 	c := r2.Config{
 		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, Prefix: s.KeyPrefix,
@@ -179,12 +187,14 @@ func (w *world) bucket(s mastodon.Settings, a access, meter *costs.Meter, log *s
 }
 
 // finish writes the run's end into the ledger, whatever the run's context says.
+// What was booked ahead and never sent is given back before that.
 func (x *session) finish(ctx context.Context, end ledger.RunEnd) error {
 	ctx = context.WithoutCancel(ctx)
 	end.At, end.Usage = time.Now(), x.meter.Usage()
 	return errors.Join(x.keeper.settle(ctx, end.At), x.ledger.Finish(ctx, x.run, end))
 }
 
+// close gives back what open has got, however far that came.
 func (x *session) close() error {
 	var errs []error
 	if x.ledger != nil {
@@ -222,6 +232,7 @@ func topFolders(flag string, names []string) error {
 	return nil
 }
 
+// joinWords lists words as a sentence does: a, b and c.
 func joinWords(words []string) string {
 	switch len(words) {
 	case 0:

@@ -36,6 +36,8 @@ type tariff struct {
 	typed bool // a cycle was typed: it is no calendar month
 }
 
+// tariff reads the price list if one was named. A day other than the first makes it a typed
+// cycle, which the screens then name by its days.
 func (o *billFlags) tariff() (tariff, error) {
 	cycle, err := costs.NewCycle(o.cycleDay)
 	if err != nil {
@@ -91,6 +93,7 @@ func (o *spendFlags) bound(a *access) (err error) {
 	return err
 }
 
+// plainUSD takes no thousands separators: to half of the world 1,000 is one dollar.
 var plainUSD = regexp.MustCompile(`^\$?([0-9]{1,9}(?:\.[0-9]{1,9})?)$`)
 
 // parseUSD reads an amount for a flag: 4.50, 0, $6.

@@ -14,6 +14,8 @@ import (
 	"example.org/mediamove/verify"
 )
 
+// statusOptions are what was typed. budget is text such as 100GB; list are kinds of
+// findings, of a sync or a verify.
 type statusOptions struct {
 	common
 	list   []string
@@ -40,6 +42,8 @@ never_uploaded, unread, headers, public.` + "\n" + exitHelp,
 	return c
 }
 
+// runStatus prints either a list of keys or the overview, never both: a list may have a
+// million lines, and is for another program.
 func runStatus(ctx context.Context, w *world, o *statusOptions) (err error) {
 	kinds, err := parseKinds(o.list)
 	if err != nil {
@@ -94,6 +98,8 @@ func quoteKey(k string) string {
 	return k
 }
 
+// screen begins with whose ledger it is, since one host may have several, and with the
+// switch, which decides what a sync still sends.
 func (s *statusJSON) screen() string {
 	var b strings.Builder
 	if s.BucketID == "" {
@@ -120,6 +126,8 @@ func (s *statusJSON) screen() string {
 	return b.String()
 }
 
+// printTotals says what the ledger has recorded, class by class. Adopted ones are part of
+// the files: they were there already, with our bytes.
 func (s *statusJSON) printTotals(b *strings.Builder) {
 	const row = "  %-28s %12s %10s %12s\n"
 	_, _ = fmt.Fprintf(b, "\n"+row, "in the bucket", "files", "bytes", "adopted")
@@ -170,6 +178,7 @@ func (p *proofsJSON) found() string {
 	return strings.Join(words, ", ")
 }
 
+// printFindings shows each cause once, with what to do about it.
 func (s *statusJSON) printFindings(b *strings.Builder) {
 	if len(s.Causes) == 0 {
 		b.WriteString("\nnothing is held back, failed or left\n")
@@ -209,6 +218,7 @@ func adviceFor(c causeJSON) string {
 	return ""
 }
 
+// printRuns lists the last runs, the latest first.
 func (s *statusJSON) printRuns(b *strings.Builder) {
 	if len(s.Runs) == 0 {
 		return
@@ -220,6 +230,8 @@ func (s *statusJSON) printRuns(b *strings.Builder) {
 	}
 }
 
+// endOf is how a run ended, in words. That one was killed is known for certain only when a
+// later run has found it without an end; until then it looks like one at work.
 func endOf(r runJSON) string {
 	switch {
 	case r.Killed:

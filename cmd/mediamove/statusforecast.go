@@ -24,6 +24,8 @@ type monthJSON struct {
 	FreeA  int64 `json:"class_a_free"`
 }
 
+// A bucketDayJSON is what the last nightly left in the bucket: what it counted, less what
+// it then removed.
 type bucketDayJSON struct {
 	Day     costs.Day `json:"day"`
 	Objects int64     `json:"objects"`
@@ -32,6 +34,7 @@ type bucketDayJSON struct {
 
 // readOutlook works out the forecast. A budget of 0 is none.
 func readOutlook(ctx context.Context, led *ledger.Ledger, now time.Time, budget int64) (outlookJSON, error) {
+	// Status takes no --cycle-day, so its month is the calendar's.
 	cycle, err := costs.NewCycle(1)
 	if err != nil {
 		return outlookJSON{}, err
@@ -52,6 +55,7 @@ func readOutlook(ctx context.Context, led *ledger.Ledger, now time.Time, budget 
 	return o, nil
 }
 
+// print leaves out what no nightly has told yet.
 func (o *outlookJSON) print(b *strings.Builder) {
 	fmt.Fprintf(b, "\nthis month  Class A %s of %s free, Class B %s, as far as this ledger knows\n", count(o.Month.ClassA), count(o.Month.FreeA), count(o.Month.ClassB))
 	if o.Bucket != nil {

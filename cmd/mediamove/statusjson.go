@@ -27,6 +27,8 @@ type statusJSON struct {
 	Runs     []runJSON   `json:"runs"`
 }
 
+// A totalJSON is what the ledger has recorded of one class, local or below cache/. Adopted
+// and Untyped are part of Files: found there with our bytes; sent without a known type.
 type totalJSON struct {
 	Class   media.Class `json:"class"`
 	Cached  bool        `json:"cached"`
@@ -36,6 +38,8 @@ type totalJSON struct {
 	Untyped int64       `json:"untyped"`
 }
 
+// A proofsJSON says what was proven since it was moved. ReadBack are those of Recorded
+// whose bytes were read again, and that nothing has cast doubt on since.
 type proofsJSON struct {
 	Recorded int64     `json:"recorded"`
 	ReadBack int64     `json:"read_back"`
@@ -44,6 +48,8 @@ type proofsJSON struct {
 	Verify map[string]int64 `json:"last_verify,omitempty"` // what the last verify found: verdict → objects
 }
 
+// A passJSON is the last comparison with a whole listing of the bucket: Listed objects,
+// Same of them as recorded. Walked says whether the disk was compared too.
 type passJSON struct {
 	Run    int64     `json:"run"`
 	At     time.Time `json:"at"`
@@ -52,6 +58,8 @@ type passJSON struct {
 	Same   int64     `json:"same"`
 }
 
+// readProof asks for the last verify and for the last whole pass: they may be two runs, as
+// an interrupted verify is no pass.
 func readProof(ctx context.Context, led *ledger.Ledger) (proofsJSON, error) {
 	totals, err := led.Proofs(ctx)
 	if err != nil {
@@ -73,6 +81,8 @@ func readProof(ctx context.Context, led *ledger.Ledger) (proofsJSON, error) {
 	return p, err
 }
 
+// A causeJSON is a group of findings of one kind and cause. Example is the first key. Its
+// fields are those of the ledger's total, in the same order.
 type causeJSON struct {
 	Kind    ledger.Kind `json:"kind"`
 	Cause   string      `json:"cause"`
@@ -81,6 +91,8 @@ type causeJSON struct {
 	Example media.Key   `json:"example"`
 }
 
+// A runJSON is one run. ExitCode is a pointer since 0 is a status, and a run that is under
+// way, or was killed, has none.
 type runJSON struct {
 	Run      int64           `json:"run"`
 	Command  string          `json:"command"`
@@ -96,6 +108,8 @@ type runJSON struct {
 	ClassB   int64           `json:"class_b"`
 }
 
+// readStatus asks everything and then joins the errors: it is one file, so one cause makes
+// them all.
 func readStatus(ctx context.Context, led *ledger.Ledger) (*statusJSON, error) {
 	id, err1 := led.Identity(ctx)
 	walk, err2 := led.LastWalk(ctx)
@@ -120,6 +134,8 @@ func readStatus(ctx context.Context, led *ledger.Ledger) (*statusJSON, error) {
 	return s, errors.Join(err1, err2, err3, err4, err5, err6)
 }
 
+// runOf puts a run into the shape of JSON. Counters of a run without an end are left out:
+// nobody has written them.
 func runOf(r ledger.Run) runJSON {
 	j := runJSON{
 		Run: r.ID, Command: r.Command, Began: r.Began.UTC(), Ended: instant(r.At), Killed: r.Interrupted, Complete: r.Complete,

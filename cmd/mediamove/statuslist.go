@@ -19,6 +19,7 @@ type wantedKeys struct {
 	verdicts []ledger.Verdict
 }
 
+// parseKinds takes words as they are stored; one that both know is asked of both.
 func parseKinds(names []string) (l wantedKeys, err error) {
 	for _, name := range names {
 		k, v := ledger.Kind(name), ledger.Verdict(name)
@@ -36,6 +37,7 @@ func parseKinds(names []string) (l wantedKeys, err error) {
 }
 
 // A listItem is one key of a list.
+// Size is in bytes. Detail and ETag are of this one key, Cause is shared by many.
 type listItem struct {
 	Kind   string    `json:"kind"`
 	Key    media.Key `json:"key"`
@@ -121,6 +123,7 @@ type printer struct {
 	some bool
 }
 
+// print writes the comma before an item: nobody knows yet which one will be the last.
 func (p *printer) print(i listItem) error {
 	if !p.json {
 		_, err := fmt.Fprintf(p.out, "%s\t%d\t%s\t%s\n", i.Kind, i.Size, oneLine(i.Cause), quoteKey(string(i.Key)))

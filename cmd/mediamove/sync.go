@@ -18,6 +18,7 @@ import (
 	"example.org/mediamove/uploader"
 )
 
+// syncOptions are what was typed. before and after win over the settings.
 type syncOptions struct {
 	common
 	settingFlags
@@ -72,6 +73,8 @@ func (o *syncOptions) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.dryRun, "dry-run", false, "decide about every file, send nothing (as plan)")
 }
 
+// runSync finds what is wrong with flags, settings and tree before the run is begun: what
+// never began needs no line in the ledger.
 func runSync(ctx context.Context, w *world, o *syncOptions, args []string) (err error) {
 	if err := o.check(); err != nil {
 		return err
@@ -211,6 +214,8 @@ func (x *session) prepare(ctx context.Context, o *syncOptions) (last ledger.Walk
 	return last, uploader.Leftovers(ctx, leftovers, x.bucket, x.ledger, x.log)
 }
 
+// uploader makes what sends the files, with what earlier runs have learned: when the last
+// whole walk was, which keys somebody else has deleted, and what a listing showed.
 func (x *session) uploader(ctx context.Context, o *syncOptions, last ledger.Walk) (*uploader.Uploader, error) {
 	policy := uploader.DefaultPolicy(x.run)
 	policy.Switched, policy.LastWalk = x.claim.Switched, last.Began

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -57,6 +58,13 @@ func runUndo(ctx context.Context, w *world, o *undoOptions, arg string) (err err
 	}
 	if o.trash.dir == noTrash {
 		return usagef("name the folder, or leave it out", "--trash none: then nothing can be put back")
+	}
+	// Elsewhere nothing is made: a mistyped folder, or one of a disk that is not mounted,
+	// would look like a trash that has lost its copies.
+	if o.trash.dir != "" {
+		if info, err := os.Stat(o.trash.dir); err != nil || !info.IsDir() {
+			return usagef("is its disk mounted?", "--trash %s: there is no such folder", o.trash.dir)
+		}
 	}
 	c, err := o.begin(ctx, w, "undo")
 	if err != nil {
@@ -185,6 +193,9 @@ func (r *undoReport) screen() string {
 	}
 	if len(r.outcomes) == 0 {
 		b.WriteString("  nothing that this run removed is to be put back\n")
+	}
+	if r.outcomes[cleanup.Expired].Objects > 0 {
+		b.WriteString("  (copies stay for 30 days, in the folder that the run was told: --trash DIR)\n")
 	}
 	for _, f := range r.failed {
 		fmt.Fprintf(&b, "  not back: %s: %s\n", quoteKey(string(f.Removal.Key)), oneLine(strings.TrimSuffix(f.Outcome+": "+f.Detail, ": ")))

@@ -58,6 +58,7 @@ func files(n int64) string {
 	return count(n) + " files"
 }
 
+// errRate lets a caller put the flag's own name into the message.
 var errRate = errors.New("not a rate in bytes per second")
 
 // parseRate reads a decimal rate: 20MB, 500kB, 1.5GB, 1000000. Zero or "" is no bound.

@@ -18,6 +18,8 @@ import (
 	"example.org/mediamove/verify"
 )
 
+// verifyOptions are what was typed. sample, headers and visits count objects; rotate is
+// into how many parts the bucket is divided.
 type verifyOptions struct {
 	common
 	settingFlags
@@ -135,6 +137,8 @@ func (o *verifyOptions) check(args []string) error {
 	return checkEmpty(o.allowEmpty)
 }
 
+// runVerify finds what is wrong with flags and settings before the bucket is asked: the
+// listing of a large one takes its time, and Class A operations.
 func runVerify(ctx context.Context, w *world, o *verifyOptions, args []string) (err error) {
 	if err := o.check(args); err != nil {
 		return err
@@ -155,6 +159,7 @@ func runVerify(ctx context.Context, w *world, o *verifyOptions, args []string) (
 	if err := o.checkPublic(settings); err != nil {
 		return err
 	}
+	// A sample that found something has to be drawn again to look closer.
 	if !o.fs.Changed("seed") {
 		o.seed = randomSeed()
 	}
@@ -172,6 +177,7 @@ func (o *verifyOptions) checkPublic(s mastodon.Settings) error {
 	case s.AliasHost == "":
 		return usagef("set S3_ALIAS_HOST, or name Mastodon's settings: --env-file /home/mastodon/live/.env.production", "--public visits S3_ALIAS_HOST, which is not set")
 	}
+	// Only whether it can be made is asked here; nothing is sent.
 	front, err := r2.OpenPublic(r2.PublicConfig{Host: s.AliasHost, Protocol: s.Protocol, Prefix: s.KeyPrefix})
 	if err != nil {
 		return err
@@ -205,6 +211,7 @@ func (o *verifyOptions) runLedger(ctx context.Context, w *world, settings mastod
 	return x.told(o.runVerifier(ctx, w, x, func(ctx context.Context, r *verifyReport) (*verify.Verifier, error) { return o.verifier(ctx, x, r) }))
 }
 
+// closing closes the tree of a run that did not begin; later the session owns it.
 func closing(err error, tree *scanner.Tree) error {
 	if tree == nil {
 		return err

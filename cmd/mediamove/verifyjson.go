@@ -6,6 +6,11 @@ import (
 	"example.org/mediamove/verify"
 )
 
+// A verifyJSON is verify's --json. The counts of its first block are verdicts: every key has
+// one of them, but Headers and Public come on top, as the bytes are the same there.
+// Differences adds up what a person must look at: Removed and HeldBack never are, Extra
+// only before the switch. Unknown says why Complete is false. Lost and Shrunk compare with
+// the last whole listing, not with the ledger.
 type verifyJSON struct {
 	Schema string `json:"schema"`
 	Run    int64  `json:"run,omitempty"`
@@ -66,6 +71,7 @@ type verifyCauseJSON struct {
 	First   []media.Key `json:"first"`
 }
 
+// A verifyClassJSON counts what is the same in one class. Cached ones are below cache/.
 type verifyClassJSON struct {
 	Class   string `json:"class"`
 	Cached  bool   `json:"cached"`
@@ -73,6 +79,11 @@ type verifyClassJSON struct {
 	Bytes   int64  `json:"bytes"`
 }
 
+// A readJSON is what was read back. Objects were read to their end, and Equal of them had
+// the recorded bytes; Resumed were read by earlier runs of the same part, and are in
+// neither. Slot and Of say which part. The last block is of a sample: Bound is how many bad
+// objects there may be at most, with 95 % confidence, if none was found. It is a pointer
+// since 0 is the best of answers.
 type readJSON struct {
 	Asked   string `json:"asked"`
 	Objects int64  `json:"objects"`
@@ -89,17 +100,23 @@ type readJSON struct {
 	Bound      *int64  `json:"bound,omitempty"`
 }
 
+// A lookJSON is how many objects were looked at in one way, and how many were as they
+// should be.
 type lookJSON struct {
 	Asked int64 `json:"asked"`
 	Fine  int64 `json:"fine"`
 }
 
+// A looksJSON has the looks beside the listing. Private are keys of backups and imports:
+// they are fine if a visitor does not get them.
 type looksJSON struct {
 	Headers lookJSON `json:"headers"`
 	Public  lookJSON `json:"public"`
 	Private lookJSON `json:"private"`
 }
 
+// A certificateJSON says where a certificate and its list are. The hash ties the two
+// together: the certificate holds it too.
 type certificateJSON struct {
 	File    string `json:"file"`
 	List    string `json:"list"`

@@ -77,6 +77,7 @@ func (r *verifyReport) counts() map[string]int64 {
 	return m
 }
 
+// classRows sorts the local classes before the cached ones: the local can't be had again.
 func (r *verifyReport) classRows() []verifyClassJSON {
 	var rows []verifyClassJSON
 	for c, t := range r.Classes {
@@ -118,6 +119,8 @@ func (w *world) showVerify(ctx context.Context, x *session, r *verifyReport, o *
 			return err
 		}
 		for i := range r.causes {
+			// What to advise depends on whether the object is one of ours. One look for each cause
+			// has to do: there may be a million keys.
 			_, err := x.ledger.Entry(ctx, r.causes[i].first[0].Key)
 			r.causes[i].foreign = errors.Is(err, ledger.ErrUnknown)
 		}
@@ -182,6 +185,8 @@ func (r *verifyReport) screen() string {
 	return b.String()
 }
 
+// printVerdicts has a row for each verdict that some key got. Notes go by the switch: what
+// was a fault before it is Mastodon's daily work afterwards.
 func (r *verifyReport) printVerdicts(b *strings.Builder) {
 	extra := "in the bucket, and nobody here knows it"
 	if r.Switched {
@@ -261,6 +266,7 @@ func (r *verifyReport) printWhy(b *strings.Builder) {
 	}
 }
 
+// whyTitle names the command that lists the rest; against a certificate there is none.
 func (r *verifyReport) whyTitle() string {
 	if r.o.against != "" {
 		return "\nwhy\n"
@@ -347,6 +353,7 @@ func (r *verifyReport) printProof(b *strings.Builder) {
 	}
 }
 
+// resumed mentions what earlier runs have read of the same part, as it is not in the counts.
 func (r *verifyReport) resumed() string {
 	if r.Read.Resumed == 0 {
 		return ""
@@ -354,6 +361,7 @@ func (r *verifyReport) resumed() string {
 	return fmt.Sprintf(" (%s more by the runs before that were interrupted)", count(r.Read.Resumed))
 }
 
+// printUse says what it took, and if that is what ended the run, at which limit.
 func (r *verifyReport) printUse(b *strings.Builder) {
 	_, _ = fmt.Fprintf(b, "\nrequests   Class A %s   Class B %s", count(r.requests.A()), count(r.requests.B()))
 	if r.usd != "" {
@@ -365,6 +373,8 @@ func (r *verifyReport) printUse(b *strings.Builder) {
 	}
 }
 
+// printResult ends with one word in capitals unless all is the same. That something could
+// not be told comes before what differs: a part proves nothing about the whole.
 func (r *verifyReport) printResult(b *strings.Builder) {
 	b.WriteString("\n")
 	if r.o.repair {

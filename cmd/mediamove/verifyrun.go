@@ -24,6 +24,7 @@ func (o *verifyOptions) runVerifier(ctx context.Context, w *world, x *session, b
 	if err != nil {
 		return errors.Join(err, x.finish(ctx, ledger.RunEnd{ExitCode: exitCode(ended(ctx, err))}))
 	}
+	// Booking and drawing go on after a signal, until the run has really ended.
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
 	x.books.Go(func() { x.saveUsage(side) })
 	progress := w.startProgress(side, x, func(time.Duration) frame { return x.verifyFrame(v.Stats()) })
@@ -79,6 +80,7 @@ func (o *verifyOptions) mounted(ctx context.Context, x *session) error {
 
 // steps is everything that was asked for, the cheapest first.
 func (o *verifyOptions) steps(ctx context.Context, w *world, x *session, v *verify.Verifier, r *verifyReport) error {
+	// Before Compare, which makes a pass of its own the last one.
 	last, err := x.ledger.LastPass(ctx)
 	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
 		return err
@@ -140,6 +142,9 @@ func (o *verifyOptions) readBack(ctx context.Context, x *session, v *verify.Veri
 	return false, nil
 }
 
+// readPart reads the part whose turn it is, of so many, and passes the turn on. Another
+// number of parts begins with the first one; a part that was begun too long ago is read
+// from its start.
 func (o *verifyOptions) readPart(ctx context.Context, x *session, v *verify.Verifier, name string, of int) (goesOn bool, err error) {
 	at, err := x.ledger.Rotation(ctx, name)
 	if err != nil {
@@ -167,6 +172,8 @@ func (o *verifyOptions) readPart(ctx context.Context, x *session, v *verify.Veri
 }
 
 // visit looks at the bucket from outside.
+// The origin of the requests is the instance's own, as in the browser of somebody who
+// reads there: only so do the answers show whether CORS is right.
 func (o *verifyOptions) visit(ctx context.Context, w *world, x *session, v *verify.Verifier) error {
 	c := r2.PublicConfig{
 		Host: x.settings.AliasHost, Protocol: x.settings.Protocol, Prefix: x.settings.KeyPrefix,

@@ -34,6 +34,7 @@ type world struct {
 	machineFiles []string // where that is read; nil: where systemd has it
 }
 
+// system is the world that a shell gives us. Without a terminal lines are 80 columns wide.
 func system() *world {
 	w := &world{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), width: 80}
 	if fd := int(os.Stderr.Fd()); term.IsTerminal(fd) {
@@ -53,6 +54,8 @@ func (w *world) time() time.Time {
 	return time.Now()
 }
 
+// getenv takes the first of that name. Commands ask for no other environment: a test
+// must not depend on the one that it runs in.
 func (w *world) getenv(name string) string {
 	for _, line := range w.environ {
 		if value, ok := strings.CutPrefix(line, name+"="); ok {
