@@ -44,7 +44,7 @@ type village struct {
 	local  int64
 
 	mu      sync.Mutex
-	touched map[int64]bool // by a local user, and committed while the row still named its file
+	touched map[int64]string // the names in rows that a local user touched, committed before they were cleared
 	deleted int
 }
 
@@ -115,7 +115,7 @@ func newVillage(t *testing.T, seed uint64, version string, tally *killTally) *vi
 	t.Helper()
 	spec := instance.Small(seed, version)
 	spec.Attachments, spec.Statuses = 1200, 900
-	v := &village{cached: &cached{newLiving(t, spec, 0)}, dice: rand.New(rand.NewPCG(seed, 3)), tally: tally, touched: map[int64]bool{}}
+	v := &village{cached: &cached{newLiving(t, spec, 0)}, dice: rand.New(rand.NewPCG(seed, 3)), tally: tally, touched: map[int64]string{}}
 	v.machine = ""
 	v.slayer = newSlayer(v.goes)
 	v.bucket.SetFault(v.request)
@@ -159,7 +159,7 @@ func (v *village) goes(key string) {
 	if err == nil && (!remote || named(names, p.Name)) {
 		v.t.Errorf("%s is deleted, and its row names %q, of another server: %t", key, names, remote)
 	}
-	if p.Class == media.MediaAttachments && v.touched[p.ID] {
+	if p.Class == media.MediaAttachments && named(v.touched[p.ID], p.Name) {
 		v.t.Errorf("%s is deleted, and somebody here had touched it before its row was cleared", key)
 	}
 	v.waited(ctx, p)

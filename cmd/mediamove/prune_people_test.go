@@ -32,7 +32,7 @@ func (v *village) touch(ctx context.Context, sql string) error {
 	if _, err := v.conn.Exec(ctx, sql, v.local, status); err != nil {
 		return err
 	}
-	rows, err := v.conn.Query(ctx, "SELECT id FROM media_attachments WHERE status_id = $1 AND file_file_name IS NOT NULL", status)
+	rows, err := v.conn.Query(ctx, "SELECT id, concat(file_file_name, '|', thumbnail_file_name) FROM media_attachments WHERE status_id = $1 AND file_file_name IS NOT NULL", status)
 	if err != nil {
 		return err
 	}
@@ -40,10 +40,11 @@ func (v *village) touch(ctx context.Context, sql string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for rows.Next() {
-		if err := rows.Scan(&id); err != nil {
+		var names string
+		if err := rows.Scan(&id, &names); err != nil {
 			return err
 		}
-		v.touched[id] = true
+		v.touched[id] = names
 	}
 	return rows.Err()
 }

@@ -10,6 +10,7 @@ import (
 	"example.org/mediamove/cleanup"
 	"example.org/mediamove/fixtures/instance"
 	"example.org/mediamove/ledger"
+	"example.org/mediamove/media"
 )
 
 func (c *cached) save(args ...string) (file string, plan pruneJSON) {
@@ -34,7 +35,8 @@ func TestPrunePlan(t *testing.T) {
 	c.db.Exec(t, `INSERT INTO favourites (account_id, status_id, created_at, updated_at)
 		SELECT (SELECT min(id) FROM accounts WHERE domain IS NULL), status_id, now(), now() FROM media_attachments WHERE id = `+status(1)+` ON CONFLICT DO NOTHING`)
 	c.db.Exec(t, "UPDATE media_attachments SET file_file_name = 'again.png' WHERE id = "+status(3))
-	c.bucket.Plant(objectAt(strings.Replace(rows[3].objects[0].Key, rows[3].objects[0].Key[strings.LastIndex(rows[3].objects[0].Key, "/"):], "/again.png", 1), c.now()), []byte("again"))
+	again := media.Path{Cached: true, Class: media.MediaAttachments, Attachment: "files", ID: rows[3].id, Style: "original", Name: "again.png"}
+	c.bucket.Plant(objectAt(string(again.Key()), c.now()), []byte("again"))
 	c.db.Exec(t, "DELETE FROM media_attachments WHERE id = "+status(5))
 	for _, o := range append(rows[3].objects, rows[5].objects...) {
 		c.bucket.Delete(o.Key)
