@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.org/mediamove/ledger"
+	"example.org/mediamove/mastodon"
 	"example.org/mediamove/media"
 )
 
@@ -79,6 +80,9 @@ func (o *Orphans) Look(ctx context.Context) (*Report, error) {
 	o.Facts.Before = last.Counts
 	if o.scan, err = o.Survey.Scan(ctx); err != nil {
 		o.Facts.Whole = err
+		if errors.Is(err, mastodon.ErrReplica) { // a failover in the middle of it
+			o.Facts.Primary = err
+		}
 		r.Refusals = Check(o.Guards, &o.Facts)
 		return r, err
 	}

@@ -1,13 +1,16 @@
 package cleanup_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"example.org/mediamove/cleanup"
 	"example.org/mediamove/ledger"
+	"example.org/mediamove/mastodon"
 	"example.org/mediamove/media"
 )
 
@@ -219,4 +222,30 @@ func TestCheckPlan(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A failedOver database has become a replica since it was opened.
+type failedOver struct{ *memoryDB }
+
+func (failedOver) Rows(context.Context, map[media.Class][]int64) (mastodon.Rows, error) {
+	return nil, fmt.Errorf("read rows: %w", mastodon.ErrReplica)
+}
+
+// TestFailover: the guard "primary" refuses by itself, not only when the database is opened.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	g := newNight(t, old(1, noon.AddDate(0, 0, -30)))
+	s := survey(listing{g.objects, -1}, g.db, nil)
+	s.Instance, s.Marks, s.Run, s.Now = failedOver{g.db}, g.ledger, 1, func() time.Time { return g.now }
+	o := &cleanup.Orphans{
+		Survey: s, Memory: g.ledger, History: g.ledger, Marks: g.ledger, Guards: cleanup.Guards(),
+		Facts: cleanup.Facts{Alone: true, Switched: true},
+	}
+	r, err := o.Look(t.Context())
+	wantIs(t, err, cleanup.ErrRows)
+	var names []string
+	for _, refusal := range r.Refusals {
+		names = append(names, refusal.Guard)
+	}
+	equal(t, names, []string{"whole", "primary"})
 }

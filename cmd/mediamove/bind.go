@@ -136,26 +136,23 @@ func (o *bindOptions) look(ctx context.Context, w *world, c *cleaning, r *bindRe
 	}
 	defer func() { err = errors.Join(err, scratch.Close()) }()
 	assess := &cleanup.Assess{Catalog: c.db, Scratch: scratch}
-	survey := &cleanup.Survey{Bucket: c.bucket, Instance: c.db, Marks: c.ledger, Classes: c.db.Classes(), Run: c.run, Now: c.now, Each: assess.Each}
-	orphans := &cleanup.Orphans{
-		Survey: survey, Memory: c.ledger, History: c.ledger, Marks: c.ledger, Guards: cleanup.Guards(), Limits: cleanup.Ceilings(), MinAge: cleanup.MinAge, Hold: true,
-	}
+	s := c.newSweep(ctx, &cleanup.Orphans{Limits: cleanup.Ceilings(), MinAge: cleanup.MinAge, Hold: true})
+	s.survey.Each = assess.Each
 	side, stop := context.WithCancel(context.WithoutCancel(ctx))
-	progress := w.startProgress(side, c.session, func(time.Duration) frame { return c.cleanFrame(survey) })
+	progress := w.startProgress(side, c.session, func(time.Duration) frame { return c.cleanFrame(s.survey) })
 	defer progress.wait()
 	defer stop()
-	report, err := orphans.Look(ctx)
-	if err != nil {
+	if err := s.look(ctx); err != nil {
 		return nil, err
 	}
-	r.scan = report.Scan
-	for _, refusal := range report.Refusals {
+	r.scan = s.found.Scan
+	for _, refusal := range s.found.Refusals {
 		if refusal.Doubt {
 			r.doubts = append(r.doubts, refusal.Guard+": "+oneLine(refusal.Reason))
 		}
 	}
 	r.match, err = assess.Match(ctx)
-	return orphans, err
+	return s.orphans, err
 }
 
 // fits refuses what can't be one instance.

@@ -32,10 +32,8 @@ type cleanFlags struct {
 func (o *cleanFlags) addFlags(fs *pflag.FlagSet) {
 	o.common.addFlags(fs)
 	o.settingFlags.addFlags(fs)
-	fs.IntVar(&o.concurrency, "max-concurrency", 0, "bound the requests in flight; the right number is found by itself (default 160)")
-	fs.Int64Var(&o.maxClassA, "max-class-a", 0, "end in order before the `N`+1st Class A operation of this run")
+	o.access.addFlags(fs)
 	o.spendFlags.addFlags(fs)
-	fs.StringVar(&o.proxy, "proxy", "", "HTTP proxy `URL`; proxy variables of the environment are ignored")
 	fs.BoolVar(&o.after, "after-switch", false, "Mastodon writes to the bucket already (as S3_ENABLED=true)")
 	fs.BoolVar(&o.before, "before-switch", false, "count this run as before the switch")
 }

@@ -214,6 +214,7 @@ func TestPlanGuarded(t *testing.T) {
 		l.orphan(exitOK)
 		l.night()
 		l.refusedBy("a plan of a wrong database", `guard "`, "orphans", "--save", bad)
+		l.refusedBy("a prune's plan of it", `guard "`, "prune", "--budget", "1kB", "--allow-share", "100", "--save", bad)
 	})
 	if _, err := os.Stat(bad); !os.IsNotExist(err) {
 		t.Errorf("there is a plan: %v", err)

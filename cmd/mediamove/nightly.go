@@ -173,7 +173,7 @@ func (r *nightlyReport) steps(ctx, side context.Context, w *world) (err error) {
 			return err
 		}
 	}
-	if r.sweep, err = r.c.newSweep(ctx, cleanup.Ceilings(), cleanup.MinAge, &r.o.budgetFlags); err != nil {
+	if r.sweep, err = r.c.newPruneSweep(ctx, &r.o.budgetFlags); err != nil {
 		return err
 	}
 	brief, stop := context.WithCancel(side)
@@ -182,18 +182,21 @@ func (r *nightlyReport) steps(ctx, side context.Context, w *world) (err error) {
 	defer stop()
 	r.orphans = &orphansReport{c: r.c, o: r.orphanOptions(), kept: map[string]int64{}}
 	r.prune = &pruneReport{c: r.c, o: r.pruneOptions(), budget: r.budget, sweep: r.sweep}
+	if err := r.sweep.settle(ctx); err != nil {
+		return err
+	}
 	if err := r.sweep.look(ctx); err != nil {
-		if errors.Is(err, cleanup.ErrRows) && ctx.Err() == nil && r.o.apply && r.sweep.found != nil {
-			return r.sweep.found.Refusals[0] // "whole": a guard like the others
+		if why := r.sweep.unread(ctx, err); why != nil && r.o.apply {
+			return why
 		}
 		return err
 	}
 	r.orphans.Report, r.orphans.settled = r.sweep.found, r.sweep.settled
-	if len(r.sweep.found.Refusals) > 0 || !r.o.apply {
+	if why := r.sweep.refused(); why != nil || !r.o.apply {
 		r.prune.PruneReport, err = r.sweep.cache.WeighWithin(ctx, r.budget, r.sweep.found.Scan.All, orphansOf(r.sweep.found), max(cleanup.MaxShare, r.o.share))
 		if err == nil && r.o.apply {
 			r.orphans.expired = r.o.orphanTrash.expire(ctx, r.c) // what people deleted doesn't stay because of a guard
-			err = r.sweep.found.Refusals[0]
+			err = why
 		}
 		return err
 	}
@@ -206,7 +209,7 @@ func (r *nightlyReport) effects(ctx context.Context) error {
 	if r.sweep.settled += settled; err != nil {
 		return err
 	}
-	err = r.orphans.o.remove(ctx, r.c, r.orphans, r.sweep.orphans, nil)
+	err = r.orphans.o.remove(ctx, r.orphans, r.sweep, nil)
 	if err != nil {
 		return err
 	}

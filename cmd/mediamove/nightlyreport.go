@@ -73,12 +73,8 @@ type nightlyJSON struct {
 	Forecast *forecastJSON `json:"forecast,omitempty"`
 	Problems []string      `json:"problems"`
 
-	Requests costs.Usage `json:"requests"`
-	ClassA   int64       `json:"class_a"`
-	ClassB   int64       `json:"class_b"`
-	CostUSD  string      `json:"cost_usd"`
-	Complete bool        `json:"complete"`
-	Seconds  float64     `json:"seconds"`
+	spentJSON
+	Complete bool `json:"complete"`
 }
 
 type nightOrphans struct {
@@ -101,11 +97,10 @@ type nightPrune struct {
 }
 
 func (r *nightlyReport) json() nightlyJSON {
-	used := r.c.meter.Usage()
 	out := nightlyJSON{
 		Schema: "mediamove.nightly/1", Run: r.c.run, Budget: r.budget.Bytes, Holdings: []holdingJSON{}, Guards: []guardJSON{}, Applied: r.o.apply,
 		Orphans: nightOrphans{Above: []aboveJSON{}}, Aborted: r.aborted, Problems: []string{},
-		Requests: used, ClassA: used.A(), ClassB: used.B(), CostUSD: costs.FormatUSD(r.c.adds(used)), Complete: len(r.errs) == 0, Seconds: r.seconds,
+		spentJSON: r.c.usedBy(r.seconds), Complete: len(r.errs) == 0,
 	}
 	for _, err := range r.errs {
 		out.Problems = append(out.Problems, oneLine(err.Error()))
@@ -119,9 +114,7 @@ func (r *nightlyReport) json() nightlyJSON {
 	out.Guards, out.Settled, out.Forecast = guardRows(found.Refusals), r.sweep.settled, r.forecast
 	out.Orphans.Candidates, out.Orphans.Waiting, out.Orphans.Removed = sumOf(found.Candidates), sumOf(found.Waiting), sumOf(r.orphans.removed)
 	out.Orphans.Review, out.Orphans.Unknown = ofKind(groups, ledger.Review), ofKind(groups, ledger.Unknown)
-	for _, a := range found.Above {
-		out.Orphans.Above = append(out.Orphans.Above, aboveJSON{a.Class, sumOf(a.Candidates), sumOf(a.Tonight), a.Objects, a.Bytes})
-	}
+	out.Orphans.Above = aboveRows(found.Above)
 	if p := r.prune.PruneReport; p != nil {
 		out.Prune = nightPrune{p.Rows, sumOf(p.Freed), r.prune.rows, r.prune.skipped, sumOf(r.prune.removed), p.Share, p.Short}
 	}

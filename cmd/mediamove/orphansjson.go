@@ -60,6 +60,15 @@ type aboveJSON struct {
 	AllowedBytes   int64       `json:"allowed_bytes"`
 }
 
+// aboveRows are the classes beyond their ceilings.
+func aboveRows(above []cleanup.Above) []aboveJSON {
+	rows := []aboveJSON{}
+	for _, a := range above {
+		rows = append(rows, aboveJSON{a.Class, sumOf(a.Candidates), sumOf(a.Tonight), a.Objects, a.Bytes})
+	}
+	return rows
+}
+
 type planFileJSON struct {
 	File    string    `json:"file"`
 	ID      string    `json:"id"`
@@ -102,12 +111,8 @@ type orphansJSON struct {
 	Refusal string           `json:"refusal,omitempty"`
 	Plan    *orphansPlanJSON `json:"plan,omitempty"`
 
-	Requests costs.Usage `json:"requests"`
-	ClassA   int64       `json:"class_a"`
-	ClassB   int64       `json:"class_b"`
-	CostUSD  string      `json:"cost_usd"`
-	Complete bool        `json:"complete"`
-	Seconds  float64     `json:"seconds"`
+	spentJSON
+	Complete bool `json:"complete"`
 }
 
 func sumOf(s cleanup.Sum) sumJSON { return sumJSON(s) }
@@ -139,12 +144,11 @@ func ofKind(groups []groupJSON, k ledger.SuspectKind) (s sumJSON) {
 
 // json is the report for machines.
 func (r *orphansReport) json() orphansJSON {
-	used := r.c.meter.Usage()
 	out := orphansJSON{
 		Schema: "mediamove.orphans/1", Run: r.c.run, Groups: []groupJSON{}, Reasons: map[string]sumJSON{},
 		Guards: []guardJSON{}, Above: []aboveJSON{}, MonthlyUSD: "0.00",
 		Applied: r.applied, Removed: sumOf(r.removed), Kept: r.kept, Dropped: r.dropped, Settled: r.settled,
-		Requests: used, ClassA: used.A(), ClassB: used.B(), CostUSD: costs.FormatUSD(r.c.adds(used)), Complete: r.err == nil, Seconds: r.seconds,
+		spentJSON: r.c.usedBy(r.seconds), Complete: r.err == nil,
 	}
 	if r.refusal != nil {
 		out.Refusal = oneLine(r.refusal.Error())
@@ -157,9 +161,7 @@ func (r *orphansReport) json() orphansJSON {
 		out.Reasons[reason] = sumOf(s)
 	}
 	out.Guards, out.MonthlyUSD = guardRows(r.Refusals), r.monthly()
-	for _, a := range r.Above {
-		out.Above = append(out.Above, aboveJSON{a.Class, sumOf(a.Candidates), sumOf(a.Tonight), a.Objects, a.Bytes})
-	}
+	out.Above = aboveRows(r.Above)
 	if r.saved != nil {
 		a, b := r.toApply()
 		out.Plan = &orphansPlanJSON{planFileJSON{r.savedAt, r.saved.ID, r.saved.Candidates.Objects, r.saved.Candidates.Bytes, r.saved.Expires}, a, b}
@@ -203,12 +205,8 @@ type undoJSON struct {
 	Cancelled int64              `json:"marks_cancelled"`
 	NotBack   []undoneJSON       `json:"not_back"`
 	Rows      rowsUndoneJSON     `json:"rows"`
-	Requests  costs.Usage        `json:"requests"`
-	ClassA    int64              `json:"class_a"`
-	ClassB    int64              `json:"class_b"`
-	CostUSD   string             `json:"cost_usd"`
-	Complete  bool               `json:"complete"`
-	Seconds   float64            `json:"seconds"`
+	spentJSON
+	Complete bool `json:"complete"`
 }
 
 type rowsUndoneJSON struct {
@@ -224,10 +222,9 @@ type undoneJSON struct {
 }
 
 func (r *undoReport) json() undoJSON {
-	used := r.c.meter.Usage()
 	out := undoJSON{
 		Schema: "mediamove.undo/1", Run: r.c.run, Of: r.of, Outcomes: map[string]sumJSON{}, Cancelled: r.cancelled, NotBack: []undoneJSON{}, Rows: rowsUndoneJSON(r.rows),
-		Requests: used, ClassA: used.A(), ClassB: used.B(), CostUSD: costs.FormatUSD(r.c.adds(used)), Complete: r.err == nil, Seconds: r.seconds,
+		spentJSON: r.c.usedBy(r.seconds), Complete: r.err == nil,
 	}
 	for outcome := range maps.Keys(r.outcomes) {
 		out.Outcomes[outcome] = sumOf(r.outcomes[outcome])
@@ -239,35 +236,30 @@ func (r *undoReport) json() undoJSON {
 }
 
 type bindJSON struct {
-	Schema       string      `json:"schema"`
-	Run          int64       `json:"run"`
-	Domain       string      `json:"domain"`
-	Database     string      `json:"database"`
-	NewestRow    *time.Time  `json:"newest_row"`
-	NewestObject *time.Time  `json:"newest_object"`
-	Rows         int64       `json:"rows"`
-	Required     int64       `json:"required"`
-	Present      int64       `json:"present"`
-	Percent      float64     `json:"present_percent"`
-	Objects      int64       `json:"objects"`
-	Owned        int64       `json:"owned"`
-	OwnedPercent float64     `json:"owned_percent"`
-	Doubts       []string    `json:"doubts"`
-	Bound        bool        `json:"bound"`
-	Requests     costs.Usage `json:"requests"`
-	ClassA       int64       `json:"class_a"`
-	ClassB       int64       `json:"class_b"`
-	CostUSD      string      `json:"cost_usd"`
-	Seconds      float64     `json:"seconds"`
+	Schema       string     `json:"schema"`
+	Run          int64      `json:"run"`
+	Domain       string     `json:"domain"`
+	Database     string     `json:"database"`
+	NewestRow    *time.Time `json:"newest_row"`
+	NewestObject *time.Time `json:"newest_object"`
+	Rows         int64      `json:"rows"`
+	Required     int64      `json:"required"`
+	Present      int64      `json:"present"`
+	Percent      float64    `json:"present_percent"`
+	Objects      int64      `json:"objects"`
+	Owned        int64      `json:"owned"`
+	OwnedPercent float64    `json:"owned_percent"`
+	Doubts       []string   `json:"doubts"`
+	Bound        bool       `json:"bound"`
+	spentJSON
 }
 
 func (r *bindReport) json() bindJSON {
-	used := r.c.meter.Usage()
 	return bindJSON{
 		Schema: "mediamove.bind/1", Run: r.c.run, Domain: r.c.who.Domain, Database: r.c.who.Name,
 		NewestRow: given(r.scan.Newest), NewestObject: given(r.scan.NewestForeign),
 		Rows: r.match.Rows, Required: r.match.Required, Present: r.match.Present, Percent: r.match.Percent(),
 		Objects: r.scan.All.Objects, Owned: r.scan.Owned.Objects, OwnedPercent: percent(r.scan.Owned.Objects, r.scan.All.Objects),
-		Doubts: append([]string{}, r.doubts...), Bound: r.bound, Requests: used, ClassA: used.A(), ClassB: used.B(), CostUSD: costs.FormatUSD(r.c.adds(used)), Seconds: r.seconds,
+		Doubts: append([]string{}, r.doubts...), Bound: r.bound, spentJSON: r.c.usedBy(r.seconds),
 	}
 }

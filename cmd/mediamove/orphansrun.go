@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"example.org/mediamove/cleanup"
 	"example.org/mediamove/ledger"
-	"example.org/mediamove/owner"
 )
 
 // An orphansReport is the end of a run: the last screen and --json.
@@ -33,64 +31,45 @@ type orphansReport struct {
 
 // run is the run itself.
 func (o *orphansOptions) run(ctx context.Context, w *world, c *cleaning, plan *cleanup.PlanFile) error {
+	sw := c.newSweep(ctx, &cleanup.Orphans{Limits: o.limits, MinAge: o.minAge})
 	r := &orphansReport{c: c, o: o, kept: map[string]int64{}}
-	survey := &cleanup.Survey{Bucket: c.bucket, Instance: c.db, Marks: c.ledger, Classes: c.db.Classes(), Run: c.run, Now: c.now, Clearings: c.ledger}
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
 	c.books.Go(func() { c.saveUsage(side) })
-	progress := w.startProgress(side, c.session, func(time.Duration) frame { return c.cleanFrame(survey) })
-	r.err = o.steps(ctx, c, r, survey, plan)
+	progress := w.startProgress(side, c.session, func(time.Duration) frame { return c.cleanFrame(sw.survey) })
+	r.err = o.steps(ctx, r, sw, plan)
 	stopSide()
 	progress.wait()
 	c.books.Wait()
 	return o.conclude(ctx, w, c, r)
 }
 
-func (o *orphansOptions) steps(ctx context.Context, c *cleaning, r *orphansReport, survey *cleanup.Survey, plan *cleanup.PlanFile) (err error) {
-	if r.settled, err = cleanup.Settle(ctx, c.bucket, c.ledger, c.now); err != nil {
+func (o *orphansOptions) steps(ctx context.Context, r *orphansReport, s *sweep, plan *cleanup.PlanFile) error {
+	err := s.settle(ctx)
+	if r.settled = s.settled; err != nil {
 		return err
 	}
 	if plan != nil {
-		if why := cleanup.CheckPlan(&plan.Plan, c.claim.BucketID, c.ledgerID(ctx), c.now(), o.allow); why != nil {
+		if why := cleanup.CheckPlan(&plan.Plan, r.c.claim.BucketID, r.c.ledgerID(ctx), r.c.now(), o.allow); why != nil {
 			return r.refuse(why)
 		}
 	}
-	bound := owner.CheckBound(ctx, c.sight.Mark, c.ledger, c.tie.Database, c.tie.Host)
-	orphans := &cleanup.Orphans{
-		Survey: survey, Memory: c.ledger, History: c.ledger, Marks: c.ledger, Guards: cleanup.Guards(), Limits: o.limits, MinAge: o.minAge,
-		// The ledger is open for writing, so this process holds its lock.
-		Facts: cleanup.Facts{Alone: true, Switched: c.claim.Switched, Bound: bound},
-	}
-	r.Report, err = orphans.Look(ctx)
-	advise(r.Report, bound)
-	if errors.Is(err, cleanup.ErrRows) && ctx.Err() == nil && (o.apply || plan != nil) {
-		return r.refuse(r.Refusals[0]) // "whole": a guard like the others
-	}
-	if err != nil {
-		return err
+	effect := o.apply || plan != nil
+	err = s.look(ctx)
+	r.Report = s.found
+	if why := s.unread(ctx, err); why != nil && effect {
+		return r.refuse(why)
 	}
 	switch {
-	case o.save != "" && r.doubted() != nil:
-		return r.refuse(r.doubted()) // its list would be of a wrong database
+	case err != nil:
+		return err
+	case o.save != "" && s.doubted() != nil:
+		return r.refuse(s.doubted())
 	case o.save != "":
-		return o.savePlan(ctx, c, r, orphans)
-	case o.apply || plan != nil:
-		return o.remove(ctx, c, r, orphans, plan)
+		return o.savePlan(ctx, r, s)
+	case effect:
+		return o.remove(ctx, r, s, plan)
 	}
 	return nil
-}
-
-// advise lets the guard "bound" say what to do about that very reason: who types bind
-// for another database or on a copied machine undoes the guard.
-func advise(found *cleanup.Report, bound error) {
-	e, ok := errors.AsType[*owner.RefusedError](bound)
-	if !ok || found == nil {
-		return
-	}
-	for _, refusal := range found.Refusals {
-		if refusal.Guard == "bound" {
-			refusal.Hint = e.Hint
-		}
-	}
 }
 
 // refuse ends the run in order: nothing was changed, and the screen says why.
@@ -99,47 +78,23 @@ func (r *orphansReport) refuse(why error) error {
 	return nil
 }
 
-// doubted is the guard that contradicts the database, nil if none does.
-func (r *orphansReport) doubted() error {
-	for _, refusal := range r.Refusals {
-		if refusal.Doubt {
-			return refusal
-		}
-	}
-	return nil
-}
-
-func (c *cleaning) ledgerID(ctx context.Context) string {
-	id, err := c.ledger.Identity(ctx)
-	if err != nil {
-		return "" // which no plan has
-	}
-	return id.LedgerID
-}
-
 // savePlan writes what may go for a person to look at.
-func (o *orphansOptions) savePlan(ctx context.Context, c *cleaning, r *orphansReport, orphans *cleanup.Orphans) error {
-	made := r.Scan.At.UTC()
-	p := &cleanup.Plan{
-		Schema: cleanup.PlanSchema, ID: cleanup.NewPlanID(), BucketID: c.claim.BucketID, LedgerID: c.ledgerID(ctx), Run: c.run,
-		Made: made, Expires: made.Add(cleanup.PlanLife), MinAge: cleanup.Age(o.minAge), Limits: o.limits,
-		Candidates: r.Candidates, Classes: r.Classes, Reasons: r.Reasons, Above: r.Above,
-	}
-	if err := cleanup.WritePlan(o.save, p, orphans.Candidates(ctx)); err != nil {
-		if errors.Is(err, os.ErrExist) || errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-			return &usageError{err, "name a new file in a folder that can be written"}
-		}
-		return err
+func (o *orphansOptions) savePlan(ctx context.Context, r *orphansReport, s *sweep) error {
+	p := s.plan(ctx, cleanup.PlanSchema, cleanup.Age(o.minAge))
+	p.Limits, p.Candidates, p.Classes, p.Reasons, p.Above = o.limits, r.Candidates, r.Classes, r.Reasons, r.Above
+	if err := cleanup.WritePlan(o.save, p, s.orphans.Candidates(ctx)); err != nil {
+		return planFileError(err)
 	}
 	r.saved, r.savedAt = p, o.save
 	return nil
 }
 
 // remove asks the guards, and then removes.
-func (o *orphansOptions) remove(ctx context.Context, c *cleaning, r *orphansReport, orphans *cleanup.Orphans, plan *cleanup.PlanFile) (err error) {
+func (o *orphansOptions) remove(ctx context.Context, r *orphansReport, s *sweep, plan *cleanup.PlanFile) (err error) {
+	c := s.c
 	switch {
-	case len(r.Refusals) > 0:
-		r.refusal = r.Refusals[0]
+	case s.refused() != nil:
+		r.refusal = s.refused()
 		r.expired = o.trash.expire(ctx, c)
 		return nil
 	case plan == nil && len(r.Above) > 0:
@@ -151,10 +106,7 @@ func (o *orphansOptions) remove(ctx context.Context, c *cleaning, r *orphansRepo
 	if err != nil {
 		return err
 	}
-	cleaner := &cleanup.Cleaner{
-		Bucket: c.bucket, Rows: c.db, Journal: c.ledger, Run: c.run, Policy: cleanup.Policy, Now: c.now, Log: c.log,
-		Control: r.Scan.Sample, Raise: func(ctx context.Context) error { return c.granted(ctx, o.access) }, Bound: c.stillBound,
-	}
+	cleaner := s.cleaner(o.access, cleanup.Policy)
 	if bin != nil {
 		defer func() { err = errors.Join(err, bin.Store.Close()) }()
 		cleaner.Bin = bin
@@ -164,39 +116,19 @@ func (o *orphansOptions) remove(ctx context.Context, c *cleaning, r *orphansRepo
 	} else {
 		r.expired = o.trash.expire(ctx, c)
 	}
-	candidates := orphans.Candidates(ctx)
+	candidates := s.orphans.Candidates(ctx)
 	if plan != nil {
 		if err := c.ledger.UsePlan(ctx, plan.ID, c.run); err != nil {
 			r.refusal = err
 			return nil
 		}
 		cleaner.Plan = plan.ID
-		candidates = orphans.Still(ctx, plan.List(ctx), &r.dropped)
+		candidates = s.orphans.Still(ctx, plan.List(ctx), &r.dropped)
 	}
 	r.applied = true
 	err = cleaner.Apply(ctx, candidates)
 	r.removed, r.kept = cleaner.Removed(), cleaner.Kept()
 	return err
-}
-
-// stillBound reads the mark anew (one Class B): a copy of this machine may have woken up.
-func (c *cleaning) stillBound(ctx context.Context) error {
-	mark, err := owner.ReadMark(ctx, c.bucket, c.settings.Bucket)
-	if err != nil {
-		return err
-	}
-	return owner.CheckBound(ctx, mark, c.ledger, c.tie.Database, c.tie.Host)
-}
-
-// cleanFrame says where a cleanup stands.
-func (c *cleaning) cleanFrame(s *cleanup.Survey) frame {
-	f := frame{parts: []string{count(s.Listed()) + " objects judged"}}
-	if c.bucket.Stats().Paused {
-		f.parts = append(f.parts, "waiting for the bucket")
-	}
-	f.parts = append(f.parts, c.requestParts()...)
-	f.parts = append(f.parts, "B "+count(c.meter.Usage().B()))
-	return f
 }
 
 // conclude writes down the end of the run, and tells it.

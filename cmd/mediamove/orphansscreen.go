@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"example.org/mediamove/cleanup"
-	"example.org/mediamove/costs"
 	"example.org/mediamove/ledger"
 )
 
@@ -18,20 +17,17 @@ func (w *world) showOrphans(ctx context.Context, c *cleaning, r *orphansReport) 
 	if r.o.json {
 		return printJSON(w.stdout, r.json())
 	}
-	used, usd, err := c.spent(context.WithoutCancel(ctx))
-	if err != nil {
-		return err
-	}
 	var b strings.Builder
 	if r.Report != nil && r.Scan != nil {
 		r.printFound(&b)
 		r.printGuards(&b)
 	}
 	r.printDone(&b)
-	fmt.Fprintf(&b, "\nrequests   Class A %s   Class B %s   cost $%s   (%s Class A of this ledger %s)\n",
-		count(c.meter.Usage().A()), count(c.meter.Usage().B()), costs.FormatUSD(usd), count(used.A()), c.tariff.month(c.tariff.Of(c.began)))
+	if err := c.printSpent(ctx, &b); err != nil {
+		return err
+	}
 	r.printNext(&b)
-	_, err = io.WriteString(w.stdout, b.String())
+	_, err := io.WriteString(w.stdout, b.String())
 	return err
 }
 

@@ -33,6 +33,7 @@ func (c *cached) refuses(what, reason string, args []string) {
 func TestPruneGuards(t *testing.T) {
 	t.Parallel()
 	c := newCached(t, instance.Small(41, "4.6"), 20)
+	c.plantGone(t, 60, 1000) // more than the last row that goes can free beyond what is needed
 	c.posts(c.db, 150, 5*time.Hour)
 	args := c.some(10)
 	for name, tt := range map[string]struct {

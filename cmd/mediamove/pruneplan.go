@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"iter"
-	"os"
 
 	"example.org/mediamove/cleanup"
 )
@@ -22,18 +20,12 @@ func (r *pruneReport) planned(ctx context.Context, plan *cleanup.PlanFile) (func
 	}, err
 }
 
+// savePlan writes what has to go for a person to look at.
 func (r *pruneReport) savePlan(ctx context.Context) error {
-	made := r.sweep.found.Scan.At.UTC()
-	p := &cleanup.Plan{
-		Schema: cleanup.PrunePlanSchema, ID: cleanup.NewPlanID(), BucketID: r.c.claim.BucketID, LedgerID: r.c.ledgerID(ctx), Run: r.c.run,
-		Made: made, Expires: made.Add(cleanup.PlanLife), MinAge: cleanup.Age(r.o.minAge), Budget: &r.budget, AllowShare: r.o.share,
-		Candidates: r.Freed, Classes: r.Classes, Reasons: map[string]cleanup.Sum{},
-	}
-	if err := cleanup.WritePlan(r.o.save, p, cleanup.Objects(r.sweep.cache.Upto(ctx, r.PruneReport))); err != nil {
-		if errors.Is(err, os.ErrExist) || errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-			return &usageError{err, "name a new file in a folder that can be written"}
-		}
-		return err
+	p := r.sweep.plan(ctx, cleanup.PrunePlanSchema, cleanup.Age(r.o.minAge))
+	p.Budget, p.AllowShare, p.Candidates, p.Classes = &r.budget, r.o.share, r.Freed, r.Classes
+	if err := cleanup.WritePlan(r.o.save, p, cleanup.Objects(r.upto(ctx))); err != nil {
+		return planFileError(err)
 	}
 	r.saved = p
 	return nil

@@ -12,78 +12,7 @@ import (
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/mastodon"
 	"example.org/mediamove/media"
-	"example.org/mediamove/owner"
 )
-
-// A sweep is one look at the bucket and the database, which several jobs share.
-type sweep struct {
-	c       *cleaning
-	survey  *cleanup.Survey
-	cache   *cleanup.Cache // nil: nothing is to be pruned
-	scratch *ledger.Scratch
-	orphans *cleanup.Orphans
-	found   *cleanup.Report
-	bound   error // nil: mark, database, host and ledger belong together
-	settled int
-}
-
-// newSweep prepares the look. With a budget it gathers the cache too.
-func (c *cleaning) newSweep(ctx context.Context, limits cleanup.Limits, minAge time.Duration, b *budgetFlags) (s *sweep, err error) {
-	s = &sweep{c: c, survey: &cleanup.Survey{Bucket: c.bucket, Instance: c.db, Marks: c.ledger, Run: c.run, Now: c.now, Classes: c.db.Classes(), Clearings: c.ledger}}
-	if b != nil {
-		if s.scratch, err = ledger.NewScratch(ctx, c.dir); err != nil {
-			return nil, err
-		}
-		s.cache = &cleanup.Cache{Fates: c.db, Rule: b.rule(c.now()), Scratch: s.scratch}
-		s.survey.Cache = s.cache
-	}
-	s.bound = owner.CheckBound(ctx, c.sight.Mark, c.ledger, c.tie.Database, c.tie.Host)
-	s.orphans = &cleanup.Orphans{
-		Survey: s.survey, Memory: c.ledger, History: c.ledger, Marks: c.ledger, Guards: cleanup.Guards(), Limits: limits, MinAge: minAge,
-		// The ledger is open for writing, so this process holds its lock.
-		Facts:  cleanup.Facts{Alone: true, Switched: c.claim.Switched, Bound: s.bound},
-		Prunes: b != nil,
-	}
-	return s, nil
-}
-
-func (s *sweep) close() error {
-	if s.scratch == nil {
-		return nil
-	}
-	return s.scratch.Close()
-}
-
-// look settles what killed runs left open, and scans.
-func (s *sweep) look(ctx context.Context) (err error) {
-	if s.settled, err = cleanup.Settle(ctx, s.c.bucket, s.c.ledger, s.c.now); err != nil {
-		return err
-	}
-	s.found, err = s.orphans.Look(ctx)
-	advise(s.found, s.bound)
-	return err
-}
-
-// cleaner removes things under the guards of this run.
-func (s *sweep) cleaner(a access, policy string) *cleanup.Cleaner {
-	c := s.c
-	return &cleanup.Cleaner{
-		Bucket: c.bucket, Rows: c.db, Journal: c.ledger, Run: c.run, Policy: policy, Now: c.now, Log: c.log,
-		Control: s.found.Scan.Sample, Raise: func(ctx context.Context) error { return c.granted(ctx, a) }, Bound: c.stillBound,
-	}
-}
-
-// granted counts this run in the mark before its first effect, once.
-func (c *cleaning) granted(ctx context.Context, a access) error {
-	if c.raised {
-		return c.stillBound(ctx)
-	}
-	if err := owner.Raise(ctx, c.bucket, c.ledger, c.ownerOptions(a), c.tie); err != nil {
-		return err
-	}
-	c.raised = true
-	return nil
-}
 
 // A pruneReport is the end of a prune: the last screen and --json.
 type pruneReport struct {
@@ -107,7 +36,7 @@ type pruneReport struct {
 }
 
 func (r *pruneReport) run(ctx context.Context, w *world, plan *cleanup.PlanFile) error {
-	s, err := r.c.newSweep(ctx, cleanup.Ceilings(), cleanup.MinAge, &r.o.budgetFlags)
+	s, err := r.c.newPruneSweep(ctx, &r.o.budgetFlags)
 	if err != nil {
 		r.err = err
 		return r.conclude(ctx, w)
@@ -131,9 +60,12 @@ func (r *pruneReport) steps(ctx context.Context, plan *cleanup.PlanFile) (err er
 		}
 	}
 	effect := r.o.apply || plan != nil
+	if err := r.sweep.settle(ctx); err != nil {
+		return err
+	}
 	if err := r.sweep.look(ctx); err != nil {
-		if errors.Is(err, cleanup.ErrRows) && ctx.Err() == nil && effect && r.sweep.found != nil {
-			return r.refuse(r.sweep.found.Refusals[0]) // "whole": a guard like the others
+		if why := r.sweep.unread(ctx, err); why != nil && effect {
+			return r.refuse(why)
 		}
 		return err
 	}
@@ -169,11 +101,15 @@ func (r *pruneReport) steps(ctx context.Context, plan *cleanup.PlanFile) (err er
 	return r.apply(ctx, id, rows)
 }
 
-// refuses says why nothing may be cleared. Guards do not keep anybody from a plan: they
-// are asked again when it is applied.
+// refuses says why nothing may be cleared. Guards do not keep anybody from a plan, as they
+// are asked again when it is applied; but those do that contradict the database.
 func (r *pruneReport) refuses() error {
-	if found := r.sweep.found; r.o.save == "" && len(found.Refusals) > 0 {
-		return found.Refusals[0]
+	why := r.sweep.refused()
+	if r.o.save != "" {
+		why = r.sweep.doubted()
+	}
+	if why != nil {
+		return why
 	}
 	return r.CheckShare(r.o.share)
 }

@@ -71,12 +71,8 @@ type pruneJSON struct {
 	Refusal     string           `json:"refusal,omitempty"`
 	Plan        *planFileJSON    `json:"plan,omitempty"`
 
-	Requests costs.Usage `json:"requests"`
-	ClassA   int64       `json:"class_a"`
-	ClassB   int64       `json:"class_b"`
-	CostUSD  string      `json:"cost_usd"`
-	Complete bool        `json:"complete"`
-	Seconds  float64     `json:"seconds"`
+	spentJSON
+	Complete bool `json:"complete"`
 }
 
 // oldestJSON is by class.
@@ -123,12 +119,11 @@ func (c *cleaning) monthly(bytes int64) string {
 }
 
 func (r *pruneReport) json() pruneJSON {
-	used := r.c.meter.Usage()
 	out := pruneJSON{
 		Schema: "mediamove.prune/1", Run: r.c.run, Budget: r.budget.Bytes, Target: r.budget.Target,
 		Holdings: []holdingJSON{}, Claims: claimRows(r.claims), Kept: []keepJSON{}, Oldest: oldestJSON{}, Guards: []guardJSON{}, WithUSD: "0.00", WithoutUSD: "0.00",
 		Applied: r.applied, Cleared: r.rows, Skipped: r.skipped, Dropped: r.dropped, Removed: sumOf(r.removed), NotRemoved: r.kept,
-		Requests: used, ClassA: used.A(), ClassB: used.B(), CostUSD: costs.FormatUSD(r.c.adds(used)), Complete: r.err == nil, Seconds: r.seconds,
+		spentJSON: r.c.usedBy(r.seconds), Complete: r.err == nil,
 	}
 	if out.NotRemoved == nil {
 		out.NotRemoved = map[string]int64{}
@@ -159,10 +154,6 @@ func (w *world) showPrune(ctx context.Context, r *pruneReport) error {
 	if r.o.json {
 		return printJSON(w.stdout, r.json())
 	}
-	used, usd, err := r.c.spent(context.WithoutCancel(ctx))
-	if err != nil {
-		return err
-	}
 	var b strings.Builder
 	if r.PruneReport != nil {
 		r.printFound(&b)
@@ -170,10 +161,11 @@ func (w *world) showPrune(ctx context.Context, r *pruneReport) error {
 		printRefusals(&b, r.sweep.found.Refusals)
 	}
 	r.printDone(&b)
-	fmt.Fprintf(&b, "\nrequests   Class A %s   Class B %s   cost $%s   (%s Class A of this ledger %s)\n",
-		count(r.c.meter.Usage().A()), count(r.c.meter.Usage().B()), costs.FormatUSD(usd), count(used.A()), r.c.tariff.month(r.c.tariff.Of(r.c.began)))
+	if err := r.c.printSpent(ctx, &b); err != nil {
+		return err
+	}
 	r.printNext(&b)
-	_, err = io.WriteString(w.stdout, b.String())
+	_, err := io.WriteString(w.stdout, b.String())
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/shopspring/decimal"
+	"github.com/spf13/pflag"
 
 	"example.org/mediamove/costs"
 	"example.org/mediamove/ledger"
@@ -56,6 +57,13 @@ type access struct {
 	join           string
 	newBucket      bool
 	mode           owner.Switch
+}
+
+// addFlags are those of every command that sends requests.
+func (a *access) addFlags(fs *pflag.FlagSet) {
+	fs.IntVar(&a.concurrency, "max-concurrency", 0, "bound the requests in flight; the right number is found by itself (default 160)")
+	fs.Int64Var(&a.maxClassA, "max-class-a", 0, "end in order before the `N`+1st Class A operation of this run")
+	fs.StringVar(&a.proxy, "proxy", "", "HTTP proxy `URL`; proxy variables of the environment are ignored")
 }
 
 // needSettings makes the settings complete for a run that touches the bucket.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -51,20 +50,17 @@ type listItem struct {
 
 // list prints as it reads: a list may have a million keys.
 func (l wantedKeys) list(ctx context.Context, out io.Writer, led *ledger.Ledger, asJSON bool) error {
-	p := printer{out: out, json: asJSON}
-	if asJSON {
-		if _, err := io.WriteString(out, "{\n  \"schema\": \"mediamove.list/1\",\n  \"items\": ["); err != nil {
-			return err
-		}
-	}
-	if err := l.each(ctx, led, p.print); err != nil {
+	p := listPrinter{out: out, json: asJSON}
+	if err := p.begin("mediamove.list/1", "items"); err != nil {
 		return err
 	}
-	if asJSON {
-		_, err := io.WriteString(out, "\n  ]\n}\n")
+	err := l.each(ctx, led, func(i listItem) error {
+		return p.print(fmt.Sprintf("%s\t%d\t%s\t%s", i.Kind, i.Size, oneLine(i.Cause), quoteKey(string(i.Key))), i)
+	})
+	if err != nil {
 		return err
 	}
-	return nil
+	return p.end()
 }
 
 // each passes on what syncs found, then what the last verify did.
@@ -114,30 +110,4 @@ func sentSince(ctx context.Context, led *ledger.Ledger, d ledger.Doubt) (bool, e
 		return false, nil
 	}
 	return e.Run >= d.Run && e.At.After(d.At), err
-}
-
-// A printer prints one key after the other.
-type printer struct {
-	out  io.Writer
-	json bool
-	some bool
-}
-
-// print writes the comma before an item: nobody knows yet which one will be the last.
-func (p *printer) print(i listItem) error {
-	if !p.json {
-		_, err := fmt.Fprintf(p.out, "%s\t%d\t%s\t%s\n", i.Kind, i.Size, oneLine(i.Cause), quoteKey(string(i.Key)))
-		return err
-	}
-	comma := ","
-	if !p.some {
-		comma = ""
-	}
-	p.some = true
-	line, err := json.Marshal(i)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(p.out, "%s\n    %s", comma, line)
-	return err
 }

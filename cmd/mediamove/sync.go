@@ -58,11 +58,9 @@ neither group nor others may read.` + "\n" + exitHelp,
 func (o *syncOptions) addFlags(fs *pflag.FlagSet) {
 	o.common.addFlags(fs)
 	o.settingFlags.addFlags(fs)
-	fs.IntVar(&o.concurrency, "max-concurrency", 0, "bound the requests in flight; the right number is found by itself (default 160)")
+	o.access.addFlags(fs)
 	fs.StringVar(&o.bandwidth, "bwlimit", "", "bound the upload `RATE` in bytes per second: 20MB is 20,000,000")
-	fs.Int64Var(&o.maxClassA, "max-class-a", 0, "end in order before the `N`+1st Class A operation of this run")
 	o.spendFlags.addFlags(fs)
-	fs.StringVar(&o.proxy, "proxy", "", "HTTP proxy `URL`; proxy variables of the environment are ignored")
 	fs.StringVar(&o.join, "join", "", "`ID`: join a bucket that another ledger or tool filled, and adopt what is there")
 	fs.BoolVar(&o.newBucket, "new-bucket", false, "put the old ledger aside and begin with another bucket")
 	fs.BoolVar(&o.after, "after-switch", false, "Mastodon writes to the bucket already (as S3_ENABLED=true)")
