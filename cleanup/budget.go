@@ -1,6 +1,7 @@
 package cleanup
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -161,7 +162,7 @@ func Objects(rows iter.Seq2[Prunable, error]) iter.Seq2[Candidate, error] {
 				return
 			}
 			for i := range row.Objects {
-				c := candidateOf(&row.Objects[i], overBudget)
+				c := candidateOf(&row.Objects[i], cmp.Or(row.Reason, overBudget))
 				c.Row, c.First = row.ID, row.Since
 				if !yield(c, nil) {
 					return

@@ -133,6 +133,7 @@ type Prunable struct {
 	Class   media.Class
 	ID      int64
 	Since   time.Time
+	Reason  string // "": over budget
 	Objects []ledger.ListedObject
 }
 

@@ -60,12 +60,20 @@ type Bin interface {
 	Drop(name string) error
 }
 
+// A Stay is why an object is left alone after the last look. The zero value lets it go.
+type Stay struct {
+	Why    string // one of the causes below
+	Detail string
+}
+
 // A Cleaner removes candidates. It may be used for one run.
 type Cleaner struct {
 	Bucket  Deleter
 	Rows    Rows
 	Journal Journal
 	Bin     Bin // nil: nothing is kept
+	// Again, if set, is the last look before a deletion in place of the orphans' own.
+	Again func(ctx context.Context, objects []r2.Object) ([]Stay, error)
 	// Refetchable: what goes can be had again, and its name is never used twice. Without
 	// a Bin nothing is asked of the bucket before it goes.
 	Refetchable bool
@@ -92,6 +100,7 @@ type Cleaner struct {
 // Kept causes: why a candidate was left alone after all.
 const (
 	KeptOwned    = "somebody owns it on the last look"
+	KeptShown    = "Mastodon shows it by now"
 	KeptChanged  = "changed since it was listed"
 	KeptGone     = "gone already"
 	KeptNoRoom   = "does not fit into the trash"
@@ -169,7 +178,8 @@ func (c *Cleaner) batch(ctx context.Context, all []Candidate, canary bool) (err 
 		return err
 	}
 	w := newWork(c, all)
-	if err := c.Journal.Intend(ctx, w.removals); err != nil {
+	// Called off while it waits, it would leave open what may or may not be written.
+	if err := c.Journal.Intend(context.WithoutCancel(ctx), w.removals); err != nil {
 		return fmt.Errorf("journal what is about to be removed: %w", err)
 	}
 	// What was not tried is known not to be gone. The outcome of a request that was

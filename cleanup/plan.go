@@ -13,6 +13,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"example.org/mediamove/media"
@@ -171,7 +172,7 @@ func OpenPlan(path string) (*PlanFile, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s: %w", ErrPlan, filepath.Base(path), err)
-	case f.Schema != PlanSchema && f.Schema != PrunePlanSchema:
+	case !slices.Contains([]string{PlanSchema, PrunePlanSchema, MissingPlanSchema}, f.Schema):
 		return nil, fmt.Errorf("%w: %s: schema %.40q, want %q", ErrPlan, filepath.Base(path), f.Schema, PlanSchema)
 	case n != f.Candidates:
 		return nil, fmt.Errorf("%w: %s: %d candidates, its head says %d", ErrPlan, filepath.Base(path), n.Objects, f.Candidates.Objects)

@@ -1,6 +1,7 @@
 package cleanup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,12 +135,12 @@ func (p *Pruner) clearClass(ctx context.Context, class media.Class, rows []masto
 	at := make(map[int64]int, len(rows))
 	for i, r := range rows {
 		entries[i] = ledger.Clearing{
-			Run: p.Cleaner.Run, Class: class, RowID: r.ID, Columns: r.Columns, Reason: overBudget, Bytes: of[r.ID].Bytes(),
+			Run: p.Cleaner.Run, Class: class, RowID: r.ID, Columns: r.Columns, Reason: cmp.Or(of[r.ID].Reason, overBudget), Bytes: of[r.ID].Bytes(),
 			State: ledger.ClearIntent, Plan: p.Cleaner.Plan, Intended: now,
 		}
 		at[r.ID] = i
 	}
-	if err := p.Journal.IntendClearing(ctx, entries); err != nil {
+	if err := p.Journal.IntendClearing(context.WithoutCancel(ctx), entries); err != nil {
 		return fmt.Errorf("journal the rows that are about to be cleared: %w", err)
 	}
 	done, err := p.Rows.Clear(ctx, p.Rule, class, rows)

@@ -57,7 +57,7 @@ func (p *Pruner) settle(ctx context.Context, c *ledger.Clearing) error {
 
 // rescue gives a cleared row its columns back if it should not have been cleared.
 func (p *Pruner) rescue(ctx context.Context, c *ledger.Clearing, was media.Row) (bool, error) {
-	if c.Class != media.MediaAttachments {
+	if c.Class != media.MediaAttachments || c.Reason == LostOriginal { // which what people did brings back to nobody
 		return false, nil
 	}
 	touched, err := p.Past.Touched(ctx, []int64{c.RowID})

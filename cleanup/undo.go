@@ -2,7 +2,6 @@ package cleanup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -92,26 +91,8 @@ func (u *Undo) one(ctx context.Context, r ledger.Removal) (Undoing, error) {
 		return done, nil
 	}
 	back, err := u.Bin.PutBack(ctx, r.Trash)
-	switch {
-	case err == nil:
-	case errors.Is(err, trash.ErrTaken):
-		done.Outcome = Newer
-		return done, nil
-	case errors.Is(err, trash.ErrUnknown):
-		done.Outcome = Expired
-		return done, nil
-	case errors.Is(err, trash.ErrDamaged):
-		done.Outcome, done.Detail = Damaged, err.Error()
-		return done, nil
-	case stopsRun(ctx, err):
+	if done.Outcome, done.Detail, err = returned(ctx, back, err); err != nil || !done.Back() {
 		return done, err
-	default:
-		done.Outcome, done.Detail = NotPut, err.Error()
-		return done, nil
-	}
-	done.Outcome = PutBack
-	if back.Found {
-		done.Outcome = Already
 	}
 	return done, u.Records.Restored(ctx, ledger.Restoration{Run: r.Run, By: u.Run, Key: r.Key, ETag: back.ETag, At: u.Now()})
 }

@@ -156,19 +156,40 @@ func (w *work) lookAgain(ctx context.Context) error {
 	if len(objects) == 0 {
 		return nil
 	}
-	rows, err := w.c.Rows.Rows(ctx, idsOf(objects))
+	again := w.c.Again
+	if again == nil {
+		again = w.unowned
+	}
+	stays, err := again(ctx, objects)
 	if err != nil {
 		return fmt.Errorf("look again before deleting: %w: %w", ErrRows, err)
 	}
+	n := 0
 	for i := range w.removals {
 		if !w.untried(i) {
 			continue
 		}
-		if j := judge(r2.Object{Key: w.removals[i].Key}, rows); j.kind != ledger.Orphan {
-			w.keep(i, KeptOwned, j.reason)
+		if s := stays[n]; s.Why != "" {
+			w.keep(i, s.Why, s.Detail)
 		}
+		n++
 	}
 	return nil
+}
+
+// unowned is the last look at orphans.
+func (w *work) unowned(ctx context.Context, objects []r2.Object) ([]Stay, error) {
+	rows, err := w.c.Rows.Rows(ctx, idsOf(objects))
+	if err != nil {
+		return nil, err
+	}
+	stays := make([]Stay, len(objects))
+	for i, o := range objects {
+		if j := judge(o, rows); j.kind != ledger.Orphan {
+			stays[i] = Stay{KeptOwned, j.reason}
+		}
+	}
+	return stays, nil
 }
 
 // remove deletes what is left of the batch.

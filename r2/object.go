@@ -57,6 +57,17 @@ func (b *Bucket) Head(ctx context.Context, key media.Key) (Head, error) {
 	return b.head(ctx, key) // it came in between
 }
 
+// Absent reports whether S3 says in so many words that key is not there (one Class B):
+// the answer to a GET, because that to a HEAD has no words. Where many are expected to be
+// absent it costs half of [Bucket.Head].
+func (b *Bucket) Absent(ctx context.Context, key media.Key) (bool, error) {
+	err := b.confirmAbsent(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return true, nil
+	}
+	return false, err
+}
+
 // head looks without confirming absence: enough where a conditional write
 // follows and decides.
 func (b *Bucket) head(ctx context.Context, key media.Key) (h Head, err error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,8 +165,10 @@ func (w *world) machine() (string, error) {
 
 // trashFlags say where copies are kept.
 type trashFlags struct {
-	dir string
-	max string
+	dir  string
+	max  string
+	base string        // the folder's name in the state folder; "": trash
+	keep time.Duration // 0: [trash.DefaultKeep]
 }
 
 const noTrash = "none"
@@ -188,7 +191,7 @@ func (f trashFlags) open(ctx context.Context, c *cleaning) (*cleanup.Trash, erro
 			return nil, usagef("choose a folder elsewhere: what is inside the media root is served to the world", "the trash %s is inside the media root", dir)
 		}
 	}
-	store, err := trash.Open(ctx, trash.Options{Dir: dir, Max: limit, Keep: trash.DefaultKeep, Now: c.now, Parts: uploadsOf{c.session}})
+	store, err := trash.Open(ctx, trash.Options{Dir: dir, Max: limit, Keep: cmp.Or(f.keep, trash.DefaultKeep), Now: c.now, Parts: uploadsOf{c.session}})
 	if _, onDisk := errors.AsType[*fs.PathError](err); onDisk && !errors.Is(err, trash.ErrBroken) {
 		return nil, &usageError{err, "its folder must be there and be one that can be written: --trash DIR"}
 	}
@@ -201,7 +204,7 @@ func (f trashFlags) open(ctx context.Context, c *cleaning) (*cleanup.Trash, erro
 // folder is where the trash is.
 func (f trashFlags) folder(c *cleaning) (string, error) {
 	if f.dir == "" {
-		return filepath.Join(c.dir, "trash"), nil
+		return filepath.Join(c.dir, cmp.Or(f.base, "trash")), nil
 	}
 	dir, err := filepath.Abs(f.dir)
 	if err != nil {

@@ -46,7 +46,7 @@ func newRoot(w *world) *cobra.Command {
 		return &usageError{err, c.CommandPath() + " --help lists the flags"}
 	})
 	root.AddCommand(newPlan(w), newSync(w), newVerify(w), newStatus(w), newExplain(w),
-		newBind(w), newOrphans(w), newPrune(w), newNightly(w), newUndo(w), newJournal(w), newCost(w), newDemo(w))
+		newBind(w), newOrphans(w), newMissing(w), newPrune(w), newNightly(w), newUndo(w), newJournal(w), newCost(w), newDemo(w))
 	return root
 }
 

@@ -117,6 +117,9 @@ func (o *undoOptions) steps(ctx context.Context, w *world, c *cleaning, r *undoR
 	if _, err := cleanup.Settle(ctx, c.bucket, c.ledger, c.now); err != nil {
 		return err
 	}
+	if o.trash, err = o.trashOf(ctx, c, r.of); err != nil {
+		return err
+	}
 	bin, err := o.trash.open(ctx, c)
 	if err != nil {
 		return err
@@ -139,6 +142,19 @@ func (o *undoOptions) steps(ctx context.Context, w *world, c *cleaning, r *undoR
 	}
 	r.cancelled, err = undo.Marks(ctx, r.of, key)
 	return err
+}
+
+// trashOf is where the run has put its copies: what was withdrawn is kept apart.
+func (o *undoOptions) trashOf(ctx context.Context, c *cleaning, run int64) (trashFlags, error) {
+	for r, err := range c.ledger.Removals(ctx, ledger.RemovalQuery{Run: run}) {
+		if err != nil {
+			return o.trash, err
+		}
+		f := trashOf(r.Policy)
+		f.dir = o.trash.dir
+		return f, nil
+	}
+	return o.trash, nil
 }
 
 // undoRows gives the rows of a prune their columns back, now that their objects are

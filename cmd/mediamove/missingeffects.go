@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"example.org/mediamove/cleanup"
+	"example.org/mediamove/ledger"
+	"example.org/mediamove/mastodon"
+	"example.org/mediamove/media"
+	"example.org/mediamove/owner"
+	"example.org/mediamove/uploader"
+)
+
+// withdrawnFolder is the trash of what was withdrawn, in the state folder.
+const withdrawnFolder = "withdrawn"
+
+// healed is what --heal did.
+type healed struct {
+	asked    bool
+	files    uploader.Counts  // from disk
+	bytes    int64            // that were sent
+	outcomes map[string]int64 // from the trash
+	examples []cleanup.Healed // the first of what could not be put back
+}
+
+// back is how many objects are there again.
+func (h *healed) back() int64 {
+	return h.files.Moved + h.files.Adopted + h.outcomes[cleanup.PutBack] + h.outcomes[cleanup.Already]
+}
+
+// heal puts back what rows need: from disk, under sync's rules, and then from the trash.
+func (r *missingReport) heal(ctx context.Context) error {
+	why := r.c.boundDatabase()
+	if doubt := r.sweep.doubted(); why == nil && doubt != nil {
+		why = doubt
+	}
+	if why != nil {
+		return r.refuse(why)
+	}
+	if err := r.c.mayWrite(ctx, r.o.access); err != nil {
+		return err
+	}
+	r.healed = healed{asked: true, outcomes: map[string]int64{}}
+	witness := &cleanup.Witness{Rows: r.c.db}
+	if r.c.tree != nil && r.From(cleanup.OnDisk) > 0 {
+		if err := r.fromDisk(ctx, witness); err != nil {
+			return err
+		}
+	}
+	back := &cleanup.Returning{Needed: witness.Needed, Bin: r.look.bins.returner(ctx), Records: r.c.ledger, Run: r.c.run, Now: r.c.now}
+	for done, err := range back.Take(ctx, r.look.Found(ctx)) {
+		if err != nil {
+			return err
+		}
+		r.healed.outcomes[done.Outcome]++
+		if back := done.Outcome == cleanup.PutBack || done.Outcome == cleanup.Already; back {
+			r.healed.bytes += done.Loss.Size
+		} else if len(r.healed.examples) < maxUndone {
+			r.healed.examples = append(r.healed.examples, done)
+		}
+	}
+	return nil
+}
+
+// mayWrite makes sure that the bucket is granted to this ledger; until here it was only read.
+func (c *cleaning) mayWrite(ctx context.Context, a access) error {
+	grant := c.ownerOptions(a)
+	if grant.Switch == owner.Before {
+		grant.Switch = owner.Unset // only sync takes a switch back
+	}
+	_, err := owner.Check(ctx, c.bucket, c.ledger, grant)
+	return err
+}
+
+// fromDisk sends the files of lost objects.
+func (r *missingReport) fromDisk(ctx context.Context, witness *cleanup.Witness) error {
+	policy := uploader.DefaultPolicy(r.c.run)
+	policy.Switched = r.c.claim.Switched
+	u := uploader.New(uploader.Options{
+		Disk: r.c.tree, Bucket: r.c.bucket, Journal: &cleanup.Healing{Journal: r.c.ledger, Run: r.c.run, Now: r.c.now}, Parts: r.c.ledger, Retry: true,
+		Named:  onlyNamed(witness),
+		Policy: policy, Log: r.c.log, TempDir: r.c.dir, Workers: r.o.concurrency, Prefix: prefix(r.c.settings.KeyPrefix),
+	})
+	err := u.Run(ctx, r.onDisk(ctx))
+	r.healed.files = u.Stats().Counts
+	r.healed.bytes += r.healed.files.BytesMoved
+	return errors.Join(err, r.c.ledger.Flush(context.WithoutCancel(ctx)))
+}
+
+// onlyNamed asks the rows right before a file is sent.
+func onlyNamed(witness *cleanup.Witness) func(ctx context.Context, k media.Key) error {
+	return func(ctx context.Context, k media.Key) error {
+		err := witness.Needed(ctx, k)
+		if errors.Is(err, cleanup.ErrUnnamed) {
+			return fmt.Errorf("%w: %w", uploader.ErrUnnamed, err)
+		}
+		return err
+	}
+}
+
+// onDisk yields the files of what is lost.
+func (r *missingReport) onDisk(ctx context.Context) iter.Seq2[ledger.Candidate, error] {
+	return func(yield func(ledger.Candidate, error) bool) {
+		for l, err := range r.look.Found(ctx) {
+			if err == nil && l.Source != cleanup.OnDisk {
+				continue
+			}
+			c := ledger.Candidate{State: ledger.Lost}
+			if err == nil {
+				if c.File, err = r.c.tree.Stat(l.Key); err != nil {
+					c.File, err = media.File{Key: l.Key, Size: l.Size, Mode: 0o644}, nil // opening it says what is wrong
+				}
+			}
+			if !yield(c, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// nulled is what --null-remote did.
+type nulled struct {
+	asked         bool
+	may           int64 // rows whose original is lost
+	rows, skipped int64
+	dropped       int64 // of a plan, and not lost any more
+}
+
+// null clears the rows whose originals nobody has.
+func (r *missingReport) null(ctx context.Context, plan *cleanup.PlanFile) (err error) {
+	r.nulled.asked = true
+	for l, err := range r.look.Found(ctx) {
+		if err != nil {
+			return err
+		}
+		if l.Nullable() {
+			r.nulled.may++
+		}
+	}
+	why := r.sweep.refused()
+	if r.o.save != "" {
+		why = r.sweep.doubted()
+	}
+	if why == nil {
+		why = cleanup.CheckLost(r.nulled.may, r.RemoteRows, r.o.share)
+	}
+	switch {
+	case why != nil:
+		return r.refuse(why)
+	case r.o.save != "":
+		return r.savePlan(ctx)
+	}
+	losses, id := r.look.Found(ctx), ""
+	if plan != nil {
+		if why := r.c.ledger.UsePlan(ctx, plan.ID, r.c.run); why != nil {
+			return r.refuse(why)
+		}
+		id, losses = plan.ID, cleanup.StillLost(ctx, losses, plan.List(ctx), &r.nulled.dropped)
+	}
+	p := r.nuller(id)
+	if _, err := p.Settle(ctx); err != nil {
+		return err
+	}
+	err = p.Apply(ctx, cleanup.Lost(losses))
+	r.nulled.rows, r.nulled.skipped = p.Cleared()
+	return err
+}
+
+func (r *missingReport) nuller(plan string) *cleanup.Pruner {
+	cleaner := r.sweep.cleaner(r.o.access, cleanup.PrunePolicy)
+	cleaner.Plan = plan
+	return &cleanup.Pruner{
+		Rows: r.c.db, Past: r.c.db, Journal: r.c.ledger, Opened: r.c.ledger, Cleaner: cleaner,
+		Rule: mastodon.PruneRule{Before: r.c.now().Add(-r.o.minAge), Lost: true},
+	}
+}
+
+// savePlan writes what would be cleared for a person to look at.
+func (r *missingReport) savePlan(ctx context.Context) error {
+	p := r.sweep.plan(ctx, cleanup.MissingPlanSchema, cleanup.Age(r.o.minAge))
+	p.AllowShare = r.o.share
+	bytes := int64(0)
+	for l, err := range r.look.Found(ctx) {
+		if err != nil {
+			return err
+		}
+		if l.Nullable() {
+			bytes += l.Size
+		}
+	}
+	p.Candidates = cleanup.Sum{Objects: r.nulled.may, Bytes: bytes}
+	p.Classes = map[media.Class]cleanup.Sum{media.MediaAttachments: p.Candidates}
+	if err := cleanup.WritePlan(r.o.save, p, cleanup.Objects(cleanup.Lost(r.look.Found(ctx)))); err != nil {
+		return planFileError(err)
+	}
+	r.saved = p
+	return nil
+}
+
+// withdrawn is what --withdraw did.
+type withdrawn struct {
+	asked   bool
+	partly  string // why the database was not asked
+	removed cleanup.Sum
+	kept    map[string]int64
+}
+
+// withdraw takes out of the bucket what should be hidden. Before the switch the disk says
+// what is, and has it; the database is heard beside it if it is the bound one.
+func (r *missingReport) withdraw(ctx context.Context) (err error) {
+	r.hidden.asked = true
+	w := &cleanup.Withdrawal{Rows: r.c.db}
+	cleaner := r.sweep.cleaner(r.o.access, cleanup.WithdrawPolicy)
+	if r.c.claim.Switched {
+		if why := r.sweep.refused(); why != nil {
+			return r.refuse(why)
+		}
+	} else {
+		if r.c.tree != nil {
+			w.Disk = r.c.tree
+		}
+		why := r.c.boundDatabase()
+		if doubt := r.sweep.doubted(); why == nil && doubt != nil {
+			why = doubt
+		}
+		if why != nil {
+			w.Unasked, r.hidden.partly = true, oneLine(why.Error())
+		}
+		cleaner.Raise, cleaner.Bound = func(ctx context.Context) error { return r.c.mayWrite(ctx, r.o.access) }, nil
+	}
+	bin, err := r.o.trash.open(ctx, r.c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bin.Store.Close()) }()
+	if _, _, err := bin.Store.Expire(ctx); err != nil {
+		return err
+	}
+	cleaner.Bin, cleaner.Again = bin, w.Again
+	err = cleaner.Apply(ctx, r.look.Shown(ctx))
+	r.hidden.removed, r.hidden.kept = cleaner.Removed(), cleaner.Kept()
+	return err
+}
