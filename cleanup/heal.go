@@ -64,7 +64,7 @@ type Healed struct {
 	Detail  string
 }
 
-// Unnamed: a moment before it was to be put back, no row needed it any more.
+// Unnamed is what became of a loss that no row needed any more when its turn came.
 const Unnamed = "no row needs it any more"
 
 // Take puts back every loss whose copy is in a trash, unless it is back already. Each

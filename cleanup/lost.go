@@ -1,7 +1,7 @@
 package cleanup
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -42,37 +42,43 @@ func CheckLost(lost, remote int64, share float64) error {
 
 // StillLost yields those of the losses that a plan names too. Both come in the order of
 // their keys; dropped counts what the plan names and is not lost now.
-func StillLost(ctx context.Context, losses iter.Seq2[Loss, error], plan iter.Seq2[Candidate, error], dropped *int64) iter.Seq2[Loss, error] {
+func StillLost(losses iter.Seq2[Loss, error], plan iter.Seq2[Candidate, error], dropped *int64) iter.Seq2[Loss, error] {
 	return func(yield func(Loss, error) bool) {
 		next, stop := iter.Pull2(losses)
 		defer stop()
-		l, err, more := nextNullable(next)
-		for c, planErr := range plan {
-			if planErr != nil {
-				yield(Loss{}, planErr)
-				return
-			}
-			for more && err == nil && media.Normal(string(l.Key)) < media.Normal(string(c.Key)) {
-				l, err, more = nextNullable(next)
+		at := lostCursor{next: next}
+		at.forward()
+		for c, err := range plan {
+			for err == nil && at.before(c.Key) {
+				at.forward()
 			}
 			switch {
-			case err != nil:
-				yield(Loss{}, err)
+			case err != nil || at.err != nil:
+				yield(Loss{}, errors.Join(err, at.err))
 				return
-			case !more || l.Key != c.Key || l.Row != c.Row:
+			case !at.more || at.loss.Key != c.Key || at.loss.Row != c.Row:
 				*dropped++
-			case !yield(l, nil):
+			case !yield(at.loss, nil):
 				return
 			}
 		}
 	}
 }
 
-func nextNullable(next func() (Loss, error, bool)) (Loss, error, bool) {
-	for {
-		l, err, more := next()
-		if err != nil || !more || l.Nullable() {
-			return l, err, more
-		}
+// A lostCursor stands at one of the losses that may be cleared.
+type lostCursor struct {
+	next func() (Loss, error, bool)
+	loss Loss
+	err  error
+	more bool
+}
+
+func (c *lostCursor) forward() {
+	for c.loss, c.err, c.more = c.next(); c.more && c.err == nil && !c.loss.Nullable(); {
+		c.loss, c.err, c.more = c.next()
 	}
+}
+
+func (c *lostCursor) before(k media.Key) bool {
+	return c.more && c.err == nil && media.Normal(string(c.loss.Key)) < media.Normal(string(k))
 }

@@ -317,8 +317,8 @@ func (m *Missing) ask(ctx context.Context, batch []absent) error {
 
 // absentNow reports whether the bucket says that k is not there.
 func absentNow(ctx context.Context, b Asker, k media.Key) (bool, error) {
-	if media.CheckKey(string(k)) != nil {
-		return true, nil // no request can ask for it, so the bucket can't have it
+	if !nameable(k) {
+		return true, nil // so the bucket can't have it
 	}
 	gone, err := b.Absent(ctx, k)
 	if err != nil {
@@ -326,6 +326,9 @@ func absentNow(ctx context.Context, b Asker, k media.Key) (bool, error) {
 	}
 	return gone, nil
 }
+
+// nameable reports whether a request can ask for k.
+func nameable(k media.Key) bool { return media.CheckKey(string(k)) == nil }
 
 func (m *Missing) standing(ctx context.Context, ids map[media.Class][]int64) (map[media.Class]map[int64]mastodon.Standing, error) {
 	for class := range ids { // a row may have lost several

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"time"
 
@@ -80,16 +79,12 @@ type Tracer struct {
 // Trace follows k, which row needs and the bucket does not have.
 func (t *Tracer) Trace(ctx context.Context, k media.Key, row *media.Row) (Trace, error) {
 	v := Trace{Source: Nowhere}
-	onDisk, err := t.onDisk(k)
-	if err != nil {
-		return v, err
-	}
 	removal, err := t.removal(ctx, k)
 	if err != nil {
 		return v, err
 	}
 	switch {
-	case onDisk:
+	case t.onDisk(k):
 		v.Source = OnDisk
 	case removal.Trash != "" && t.Copies != nil && t.Copies(removal.Policy, removal.Trash):
 		v.Source = InTrash
@@ -106,17 +101,12 @@ func (t *Tracer) Trace(ctx context.Context, k media.Key, row *media.Row) (Trace,
 
 // onDisk reports whether the disk has a file of that name. What can't be looked at is
 // not counted on.
-func (t *Tracer) onDisk(k media.Key) (bool, error) {
+func (t *Tracer) onDisk(k media.Key) bool {
 	if t.Disk == nil {
-		return false, nil
+		return false
 	}
-	switch _, err := t.Disk.Stat(k); {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
-	}
-	return false, nil
+	_, err := t.Disk.Stat(k)
+	return err == nil
 }
 
 // removal is the latest entry of the journal about k, if k is removed now.

@@ -12,9 +12,8 @@ import (
 // bins are the trashes of all policies, each opened when it is first asked for. One that
 // is not there has no copy.
 type bins struct {
-	c     *cleaning
-	open  map[string]*cleanup.Trash // by folder
-	first error
+	c    *cleaning
+	open map[string]*cleanup.Trash // by folder
 }
 
 // of is the trash into which a policy puts its copies; nil if there is none.

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,7 +150,7 @@ func TestMissingWithdraw(t *testing.T) {
 	if out.Healed.Trash == 0 || out.Left != 0 {
 		t.Fatalf("%+v", out)
 	}
-	run := fmt.Sprint(done.Run)
+	run := strconv.FormatInt(done.Run, 10)
 	if r := l.clean("undo", run); r.code != exitOK {
 		t.Fatal(r)
 	}

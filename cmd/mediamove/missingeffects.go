@@ -158,7 +158,7 @@ func (r *missingReport) null(ctx context.Context, plan *cleanup.PlanFile) (err e
 		if why := r.c.ledger.UsePlan(ctx, plan.ID, r.c.run); why != nil {
 			return r.refuse(why)
 		}
-		id, losses = plan.ID, cleanup.StillLost(ctx, losses, plan.List(ctx), &r.nulled.dropped)
+		id, losses = plan.ID, cleanup.StillLost(losses, plan.List(ctx), &r.nulled.dropped)
 	}
 	p := r.nuller(id)
 	if _, err := p.Settle(ctx); err != nil {
