@@ -299,6 +299,9 @@ func (w *work) standing(ctx context.Context) error {
 		if len(w.control) == Canaries {
 			break
 		}
+		if slices.ContainsFunc(w.removals, func(r ledger.Removal) bool { return r.Key == k }) {
+			continue // owned, and to be withdrawn all the same
+		}
 		switch _, err := w.c.Bucket.Head(ctx, k); {
 		case err == nil:
 			w.control = append(w.control, k)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -56,6 +57,71 @@ func cleans(t *testing.T, collected func(schema string, code int, r result)) {
 	l.db.Exec(t, "DELETE FROM site_uploads") // fewer rows than the last scan saw
 	clean(exitOK, "bind")
 	prunes(t, collected)
+	misses(t, collected)
+}
+
+// inTrashOf edits every copy of one of the trashes.
+func (l *living) inTrashOf(folder string, edit func(body []byte)) {
+	l.t.Helper()
+	err := filepath.WalkDir(filepath.Join(l.state, folder), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(path, ".json") {
+			return err
+		}
+		body, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		edit(body)
+		return os.WriteFile(path, body, 0o600)
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// misses runs missing in all the ways that print something of their own.
+func misses(t *testing.T, collected func(schema string, code int, r result)) {
+	t.Helper()
+	var l *living
+	clean := func(code int, args ...string) {
+		t.Helper()
+		collected("missing", code, l.clean(append([]string{"missing", "--json"}, args...)...))
+	}
+	l = newLiving(t, instance.Small(6, "4.6"), 0)
+	clean(exitOK, "--withdraw", "--before-switch") // not bound
+	l = newSettled(t, instance.Small(5, "4.6"), 0)
+	clean(exitOK)
+	l.db.Exec(t, "DELETE FROM unavailable_domains; DELETE FROM domain_blocks") // all can be fetched again
+	lost := l.needed(20, func(p media.Path, _ instance.Object) bool {
+		return p.Cached && p.Class == media.MediaAttachments && p.Attachment == "files" && p.Style == "original"
+	})
+	l.lose(lost...)
+	root := t.TempDir() + "/system"
+	l.onDisk(root, 0o644, lost[:5]...)
+	l.db.Exec(t, "UPDATE accounts SET suspended_at = now() WHERE id IN (SELECT account_id FROM media_attachments WHERE file_file_name IS NOT NULL ORDER BY id DESC LIMIT 3)")
+	clean(exitLeft, root)
+	collected("losses", exitLeft, l.clean("missing", "--list", "--json", root))
+	plan := filepath.Join(t.TempDir(), "plan.json")
+	clean(exitLeft, "--save", plan, "--allow-share", "90", root)
+	clean(exitRefused, "--null-remote", "--allow-share", "0", root)
+	clean(exitLeft, "--heal", "--apply-plan", plan, root)
+	clean(exitOK, "--withdraw", "--null-remote", "--allow-share", "90", root)
+	for _, copied := range l.removedBy(l.lastRun("missing"))[:1] {
+		l.bucket.Put(copied, []byte("newer"))
+		l.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
+			if r.Op == costs.DeleteObject {
+				return fixtures.Fault{Status: 400, Code: "InvalidArgument"}
+			}
+			return fixtures.Fault{}
+		})
+		clean(exitLeft, "--withdraw")
+		l.bucket.Delete(copied)
+		l.bucket.SetFault(nil)
+	}
+	l.db.Exec(t, "UPDATE accounts SET suspended_at = NULL")
+	collected("losses", exitLeft, l.clean("missing", "--list", "--json"))
+	l.inTrashOf("withdrawn", func(body []byte) { body[0] ^= 1 })
+	clean(exitLeft, "--heal", root)
 }
 
 // prunes runs prune and nightly in all the ways that print something of their own.

@@ -173,7 +173,7 @@ func TestJSON(t *testing.T) {
 			}
 		}
 	}
-	if len(fields) != 15 {
+	if len(fields) != 17 {
 		t.Errorf("docs/json.md has %d commands", len(fields))
 	}
 }

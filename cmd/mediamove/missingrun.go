@@ -102,7 +102,7 @@ func (r *missingReport) steps(ctx, side context.Context, w *world, plan *cleanup
 		return err
 	}
 	if absent > 0 {
-		fmt.Fprintf(w.stderr, "%s that rows need are not in the listing: each is asked for by name, %s Class B\n", objectsOf(absent), count(absent))
+		fmt.Fprintf(w.stderr, "the listing lacks %s that rows need: each is asked for by name, %s Class B\n", objectsOf(absent), count(absent))
 	}
 	brief, stop = context.WithCancel(side)
 	progress = w.startProgress(brief, r.c.session, func(time.Duration) frame { return r.c.askFrame() })
