@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,8 @@ type ExposedGroup struct {
 	Why   string
 }
 
-// The marks of what hides: a whole row by its folders, or one key by its file.
+// The marks of what hides: a row's file by the folders that it may stand in, or one key
+// by its file.
 const (
 	byRow  = 'r'
 	byFile = 'f'
@@ -51,10 +53,8 @@ func (m *Missing) conceal(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%w that are hidden: %w", ErrRows, err)
 			}
-			for _, folder := range foldersOf(&s.Row) {
-				if err := m.hide(ctx, folder, byRow, string(s.Hidden)); err != nil {
-					return err
-				}
+			if err := m.hideRow(ctx, &s); err != nil {
+				return err
 			}
 		}
 	}
@@ -72,19 +72,67 @@ func (m *Missing) conceal(ctx context.Context) error {
 	return nil
 }
 
+// hideRow notes all folders in which objects of s may stand, with a slash at the end.
+func (m *Missing) hideRow(ctx context.Context, s *mastodon.Standing) error {
+	for _, f := range s.Row.Files {
+		for _, cached := range []bool{false, true} {
+			if f.Name == "" {
+				continue
+			}
+			k := media.Path{Cached: cached, Class: s.Row.Class, Attachment: f.Attachment, ID: s.Row.ID, Style: "s", Name: "n"}.Key()
+			if err := m.hide(ctx, k[:len(k)-len("s/n")], byRow, string(s.Hidden)+"\x00"+f.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (m *Missing) hide(ctx context.Context, k media.Key, by byte, why string) error {
 	return m.Sides.Add(ctx, ledger.Loose{Side: ledger.Recorded, Key: k, File: media.File{Key: k}, Data: append([]byte{by}, why...)})
 }
 
-// foldersOf are all folders in which objects of r may stand, with a slash at the end.
-func foldersOf(r *media.Row) (folders []media.Key) {
-	for _, f := range r.Files {
-		for _, cached := range []bool{false, true} {
-			k := media.Path{Cached: cached, Class: r.Class, Attachment: f.Attachment, ID: r.ID, Style: "s", Name: "n"}.Key()
-			folders = append(folders, k[:len(k)-len("s/n")])
+// A hiddenFile is a file of a hidden row, whose folder a comparison is in.
+type hiddenFile struct {
+	folder string
+	row    media.Row // with this file alone
+	why    string
+}
+
+// hiddenFiles are several: the folder of a short id begins those of longer ones.
+type hiddenFiles []hiddenFile
+
+func (h *hiddenFiles) enter(folder, mark string) {
+	why, file, _ := strings.Cut(mark, "\x00")
+	p, err := media.Parse(media.Key(folder + "s/n"))
+	if err != nil {
+		return // it was made of a path
+	}
+	row := media.Row{Class: p.Class, ID: p.ID, Files: []media.Filed{{Attachment: p.Attachment, Name: file}}}
+	*h = append(*h, hiddenFile{folder, row, why})
+}
+
+// leave forgets the folders that name is not below.
+func (h *hiddenFiles) leave(name string) {
+	*h = slices.DeleteFunc(*h, func(f hiddenFile) bool { return !strings.HasPrefix(name, f.folder) })
+}
+
+// why is the reason to hide the object called name, or "": what else stands in the folder
+// is not the row's.
+func (h hiddenFiles) why(name string) string {
+	if len(h) == 0 {
+		return ""
+	}
+	p, err := media.Parse(media.Key(name))
+	if err != nil {
+		return ""
+	}
+	for i := range h {
+		if h[i].row.MayOwn(p) {
+			return h[i].why
 		}
 	}
-	return folders
+	return ""
 }
 
 // A meeting is what rows and the bucket say of one name.
@@ -101,7 +149,8 @@ type meeting struct {
 func (m *Missing) meet(ctx context.Context) iter.Seq2[meeting, error] {
 	return func(yield func(meeting, error) bool) {
 		var at meeting
-		var name, folder, why string
+		var name string
+		var over hiddenFiles
 		for l, err := range m.Sides.Sorted(ctx) {
 			if err != nil {
 				yield(meeting{}, fmt.Errorf("compare rows and bucket: %w", err))
@@ -111,13 +160,12 @@ func (m *Missing) meet(ctx context.Context) iter.Seq2[meeting, error] {
 				if name != "" && !yield(at, nil) {
 					return
 				}
-				if folder == "" || !strings.HasPrefix(n, folder) {
-					folder, why = "", ""
-				}
+				over.leave(n)
+				why := over.why(n)
 				name, at = n, meeting{key: l.Key, hidden: why, concealed: why != ""}
 			}
 			if l.Side == ledger.Recorded && l.Data[0] == byRow {
-				folder, why = name, string(l.Data[1:])
+				over.enter(name, string(l.Data[1:]))
 				continue
 			}
 			if err := at.add(&l); err != nil {

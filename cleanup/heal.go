@@ -94,7 +94,7 @@ func (h *Returning) Take(ctx context.Context, losses iter.Seq2[Loss, error]) ite
 func (h *Returning) one(ctx context.Context, l *Loss) (done Healed, err error) {
 	done.Loss = *l
 	removed, err := h.removed(ctx, l)
-	if err != nil || !removed {
+	if err != nil || removed.Key == "" {
 		return done, err // its file on disk was sent
 	}
 	bin := h.Bin(l.Policy)
@@ -112,15 +112,18 @@ func (h *Returning) one(ctx context.Context, l *Loss) (done Healed, err error) {
 	if done.Outcome, done.Detail, err = returned(ctx, back, err); err != nil || done.Outcome != PutBack && done.Outcome != Already {
 		return done, err
 	}
-	return done, h.Records.Restored(ctx, ledger.Restoration{Run: l.Run, By: h.Run, Key: l.Key, ETag: back.ETag, At: h.Now()})
+	return done, h.Records.Restored(ctx, ledger.Restoration{Run: l.Run, By: h.Run, Key: removed.Key, ETag: back.ETag, At: h.Now()})
 }
 
-// removed reports whether the object is still the one that its run removed.
-func (h *Returning) removed(ctx context.Context, l *Loss) (bool, error) {
+// removed is the journal's row of the object, as R2 spells it; zero if it is not any
+// more the one that its run removed.
+func (h *Returning) removed(ctx context.Context, l *Loss) (ledger.Removal, error) {
 	for r, err := range h.Records.Removals(ctx, ledger.RemovalQuery{Run: l.Run, Key: l.Key}) {
-		return err == nil && r.State == ledger.RemovalRemoved && r.Trash == l.Copy, err
+		if err != nil || r.State == ledger.RemovalRemoved && r.Trash == l.Copy {
+			return r, err
+		}
 	}
-	return false, nil
+	return ledger.Removal{}, nil
 }
 
 // returned tells what came of putting a copy back. An error is one that ends the run.
