@@ -8,6 +8,11 @@ import (
 )
 
 // A Policy is what a run may send. It is the same for a plan and for a sync.
+//
+// With [Options.Named] after the switch the database decides, and neither the age of a
+// file, nor its mode, nor what the ledger says of its object: whatever is not present is
+// sent if a row names it, and made only where nothing stands. Private classes never are.
+// Before the switch a run with Named sends what it would send without, if it is named.
 type Policy struct {
 	Run int64 // the ledger's number of this run
 
@@ -19,6 +24,8 @@ type Policy struct {
 
 	FreshFor time.Duration // a younger file may still be being written
 	StillFor time.Duration // how long it must not change before it is taken
+
+	named bool // the run has an [Options.Named]
 }
 
 // DefaultPolicy is the caution of the design: Paperclip moves files into place,
@@ -50,6 +57,8 @@ func (p Policy) decide(c ledger.Candidate, joining bool) verdict {
 	switch {
 	case f.Key.Private():
 		return hold
+	case p.byRows():
+		return decideByRows(c)
 	case f.Hidden() && public(c):
 		return expose
 	case f.Hidden():

@@ -95,8 +95,8 @@ func (s *sample) verdict() error {
 }
 
 func (u *Uploader) openGate(ctx context.Context, first []ledger.Candidate, look sample) error {
-	// Earlier failures are no sample of the tree.
-	if err := look.verdict(); err != nil && !u.Retry {
+	// Earlier failures, or what rows name, are no sample of the tree.
+	if err := look.verdict(); err != nil && !u.Retry && u.Named == nil {
 		return err
 	}
 	close(u.walk.gate)

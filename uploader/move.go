@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,6 +50,8 @@ func (u *Uploader) move(ctx context.Context, it item, maySettle bool) error {
 		o = &outcome{kind: vanished, file: it.file, cause: whyVanished(it.state)}
 	case errors.Is(err, errMoved) && maySettle:
 		return u.settle.push(it)
+	case errors.Is(err, ErrUnnamed):
+		o = &outcome{kind: left, file: it.file, cause: whyUnnamed(err)}
 	case errors.Is(err, errHidden):
 		o = &outcome{kind: heldBack, file: it.file, cause: "hidden by its mode"}
 		if public(it.candidate(it.file)) {
@@ -105,11 +108,13 @@ func (u *Uploader) try(ctx context.Context, it item, maySettle bool) (*outcome, 
 	}
 	defer c.release()
 	o, err := u.place(ctx, c, it)
-	if err == nil && o.entry != nil && errors.Is(c.mayBeSent(), errHidden) {
+	if err == nil && o.entry != nil && u.hiddenSince(c) {
 		// Hidden while it was on its way: the object is there, and is told at once.
 		entry := o.entry
 		o = u.exposedFile(c.file)
-		o.entry = entry
+		if o.entry = entry; c.unnamed.Load() {
+			o.cause = causeUnnamedSince
+		}
 	}
 	return o, err
 }
@@ -119,6 +124,8 @@ func (u *Uploader) place(ctx context.Context, c *content, it item) (*outcome, er
 	switch {
 	case it.state == ledger.Touched:
 		return u.touched(ctx, c)
+	case u.Policy.byRows():
+		return u.heal(ctx, c)
 	case it.state == ledger.Lost:
 		return u.restore(ctx, c, it.seen)
 	case u.Listing != nil:
@@ -156,6 +163,9 @@ func (u *Uploader) put(ctx context.Context, c *content, ifMatch string) (*outcom
 		if err := c.rehash(ctx, u); err != nil {
 			return nil, err
 		}
+		if c.only != nil && *c.only != c.sums.sha256 {
+			return c.notOurs(), nil
+		}
 		select {
 		case <-time.After(time.Second): // R2 takes one write per second and key
 		case <-ctx.Done():
@@ -181,7 +191,8 @@ func (u *Uploader) put(ctx context.Context, c *content, ifMatch string) (*outcom
 func (u *Uploader) send(ctx context.Context, c *content, ifMatch string) (r2.Stored, error) {
 	up := r2.Upload{
 		Key: c.file.Key, Size: c.file.Size, MD5: c.sums.md5, SHA256: c.sums.sha256,
-		ContentType: c.contentType, ModTime: c.file.ModTime, Body: c.body, IfMatch: ifMatch, Before: c.mayBeSent,
+		ContentType: c.contentType, ModTime: c.file.ModTime, Body: c.body, IfMatch: ifMatch,
+		Before: func() error { return u.mayBeSent(ctx, c) },
 	}
 	if c.partSize == 0 {
 		return u.Bucket.Put(ctx, up)
@@ -218,7 +229,7 @@ func (u *Uploader) touched(ctx context.Context, c *content) (*outcome, error) {
 	switch {
 	case old.Origin != ledger.Put:
 		return c.left("differs from what was adopted"), nil
-	case !media.MayRewrite(c.file, c.head):
+	case u.Named != nil, !media.MayRewrite(c.file, c.head): // a row names a key, and no bytes
 		return c.left("differs from what was moved"), nil
 	case u.Policy.Switched && !u.Policy.newSince(c.file.ModTime):
 		return c.left("differs from what was moved; after the switch"), nil
@@ -240,6 +251,8 @@ type content struct {
 	partSize    int64 // 0: one PUT
 	contentType string
 	typed       bool
+	only        *[32]byte // SHA-256 of the bytes that may be sent; nil: whatever is on disk
+	unnamed     atomic.Bool
 	free        func()
 }
 

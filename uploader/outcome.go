@@ -35,6 +35,9 @@ const causeTwin = "twin: another name beside it is the same to R2 (Unicode NFC)"
 // causeExposed groups files that were public before they were hidden on disk.
 const causeExposed = "moved earlier, hidden on disk since"
 
+// causeUnnamedSince groups files whose row went, or hid them, between two requests.
+const causeUnnamedSince = "no row names it since it was sent"
+
 // An outcome is one file's end, as the ledger will remember it.
 type outcome struct {
 	kind   kind
@@ -50,7 +53,7 @@ type outcome struct {
 func (o outcome) findingKind() ledger.Kind {
 	switch o.kind {
 	case heldBack:
-		if o.cause == causeExposed {
+		if o.cause == causeExposed || o.cause == causeUnnamedSince {
 			return ledger.Exposed
 		}
 		return ledger.HeldBack
@@ -103,6 +106,9 @@ func (u *Uploader) record(ctx context.Context, o outcome) error {
 
 // cause groups errors by what a person would do about them.
 func cause(err error) string {
+	if _, ok := errors.AsType[*namedError](err); ok {
+		return "the database could not be asked"
+	}
 	if e, ok := errors.AsType[*r2.Error](err); ok {
 		return e.Cause()
 	}

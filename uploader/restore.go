@@ -67,8 +67,11 @@ func (u *Uploader) restore(ctx context.Context, c *content, seen string) (*outco
 	if err != nil {
 		return nil, stop(err)
 	}
-	if old.File.Size != c.file.Size || old.SHA256 != c.sums.sha256 {
-		return &outcome{kind: changed, file: c.file, cause: causeNotOurs, detail: "the bucket was left as it is"}, nil
+	if !c.oldBytes(&old) {
+		return c.notOurs(), nil
+	}
+	if u.Named != nil {
+		seen = "" // a row names a key, and says nothing about what stands there
 	}
 	o, err := u.put(ctx, c, seen)
 	if err != nil || o.kind != adopted || o.entry.ETag != seen {
@@ -80,6 +83,17 @@ func (u *Uploader) restore(ctx context.Context, c *content, seen string) (*outco
 		o = c.differs("the bucket holds other bytes under our ETag")
 	}
 	return o, err
+}
+
+// oldBytes reports whether c is what old is the record of, and binds c to it: what is
+// hashed anew later must be the same.
+func (c *content) oldBytes(old *ledger.Entry) bool {
+	c.only = &old.SHA256
+	return old.File.Size == c.file.Size && old.SHA256 == c.sums.sha256
+}
+
+func (c *content) notOurs() *outcome {
+	return &outcome{kind: changed, file: c.file, cause: causeNotOurs, detail: "the bucket was left as it is"}
 }
 
 func whyVanished(s ledger.State) string {

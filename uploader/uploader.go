@@ -72,6 +72,12 @@ type Options struct {
 	Parts   Parts
 	Listing Listing // nil unless this run adopts what others sent
 	Retry   bool    // the files are earlier failures or lost ones, not a walk
+	// Named, if not nil, says right before each request that would make an object
+	// whether a row of the database names it and shows it: nil lets it go, an
+	// [ErrUnnamed] leaves the file, any other error fails it. Its text groups files
+	// that were left for one reason. Many workers ask at once. See [Policy] for what
+	// changes with it.
+	Named func(ctx context.Context, k media.Key) error
 	// Gone are keys that earlier runs found deleted by somebody else between two
 	// requests. There are next to none of them.
 	Gone    map[media.Key]bool
@@ -126,6 +132,7 @@ func New(o Options) *Uploader {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Policy.named = o.Named != nil
 	return &Uploader{
 		Options: o,
 		buffers: newBuffers(),
