@@ -3,6 +3,7 @@ package uploader
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,7 +101,7 @@ func TestNamed(t *testing.T) {
 		"there already":     {state: ledger.Lost, then: func(g *rig) { g.remote.Put(photo, []byte(jpeg)) }, want: Files{Adopted: 1}, body: jpeg, sent: look},
 		"new, there":        {state: ledger.New, unsent: true, then: func(g *rig) { g.remote.Put(photo, []byte(jpeg)) }, want: Files{Adopted: 1}, body: jpeg, sent: look},
 		"taken":             {state: ledger.Lost, then: func(g *rig) { g.remote.Put(photo, []byte(other)) }, want: Files{Conflict: 1}, kind: ledger.Conflict, body: other, sent: look},
-		"taken, as seen":    {state: ledger.Lost, seen: "e", then: func(g *rig) { g.remote.Put(photo, []byte(other)) }, want: Files{Conflict: 1}, kind: ledger.Conflict, body: other, sent: look},
+		"taken, as seen":    {state: ledger.Lost, seen: md5Of(other), then: func(g *rig) { g.remote.Put(photo, []byte(other)) }, want: Files{Conflict: 1}, kind: ledger.Conflict, body: other, sent: look},
 		"no copy":           {state: ledger.Lost, then: func(g *rig) { g.act(os.Remove) }, want: Files{Vanished: 1}, kind: ledger.Vanished, cause: "no copy on disk"},
 		"touched, the same": {state: ledger.Touched, want: Files{Present: 1}},
 		"touched":           {state: ledger.Touched, then: func(g *rig) { g.write(photo, []byte(other)) }, want: Files{Changed: 1}, kind: ledger.Changed, cause: "differs"},
@@ -112,7 +113,7 @@ func TestNamed(t *testing.T) {
 		"before the switch: lost":           {before: true, state: ledger.Lost, want: Files{Moved: 1}, body: jpeg, sent: put},
 		"before the switch: lost, unnamed":  {before: true, state: ledger.Lost, named: refuse, want: Files{Left: 1}, kind: ledger.Left, cause: "account suspended"},
 		"before the switch: lost, hidden":   {before: true, state: ledger.Lost, then: func(g *rig) { g.act(hide) }, want: Files{HeldBack: 1}, kind: ledger.HeldBack},
-		"before the switch: lost, taken":    {before: true, state: ledger.Lost, seen: "e", then: func(g *rig) { g.remote.Put(photo, []byte(other)) }, want: Files{Conflict: 1}, kind: ledger.Conflict, body: other, sent: look},
+		"before the switch: lost, taken":    {before: true, state: ledger.Lost, seen: md5Of(other), then: func(g *rig) { g.remote.Put(photo, []byte(other)) }, want: Files{Conflict: 1}, kind: ledger.Conflict, body: other, sent: look},
 		"before the switch: removed":        {before: true, state: ledger.Removed, want: Files{Left: 1}, kind: ledger.Left, cause: "removed by cleanup run"},
 		"before the switch: new":            {before: true, state: ledger.New, unsent: true, want: Files{Moved: 1}, body: jpeg, sent: put},
 		"before the switch: new, unnamed":   {before: true, state: ledger.New, unsent: true, named: refuse, want: Files{Left: 1}, kind: ledger.Left},
@@ -153,6 +154,46 @@ func TestNamed(t *testing.T) {
 				t.Errorf("sent %v, want %v", u, tt.sent)
 			}
 		})
+	}
+}
+
+func md5Of(s string) string { return fmt.Sprintf("%x", md5.Sum([]byte(s))) }
+
+// Before the switch the mode counts until the request, although rows name the key.
+func TestNamedAndHiddenBeforeTheSwitch(t *testing.T) {
+	t.Parallel()
+	for _, switched := range []bool{false, true} {
+		g := newRig(t, fixtures.Options{})
+		g.write(photo, []byte(jpeg))
+		g.policy, g.named = func(p *Policy) { p.Switched = switched }, always
+		g.one = func() ledger.Candidate { return g.candidate(ledger.New, "") }
+		g.disk = func(d Disk) Disk { return &diskHook{Disk: d, open: func(media.Key) { g.act(hide) }} }
+		if c := g.must(); (c.Moved == 1) != switched || (c.HeldBack == 1) == switched || (g.remote.Len() == 1) != switched {
+			t.Errorf("switched %t: %+v", switched, c)
+		}
+	}
+}
+
+// What Mastodon may rewrite in place is replaced by a sync, and never because a row
+// names its key.
+func TestNamedNeverReplaces(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, fixtures.Options{})
+	created := time.Now().Add(-240 * time.Hour)
+	video := string(media.Path{Class: media.MediaAttachments, Attachment: "files", ID: created.UnixMilli()<<16 | 7, Style: "original", Name: "a.mp4"}.Key())
+	const mp4 = "\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2 "
+	for _, body := range []string{"one", "two!"} {
+		g.write(video, []byte(mp4+body))
+		if g.age(video, created.Add(time.Hour)); body == "one" {
+			g.must()
+		}
+	}
+	g.policy, g.named = func(p *Policy) { p.Switched, p.LastWalk = true, created }, always
+	if c := g.must(); c.Changed != 1 || g.remote.Len() != 1 {
+		t.Errorf("%s: %+v", video, c)
+	}
+	if g.named = nil; g.must().Replaced != 1 {
+		t.Errorf("%s: a sync does not replace it either", video)
 	}
 }
 
