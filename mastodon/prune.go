@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"example.org/mediamove/media"
@@ -20,6 +22,11 @@ type PruneRule struct {
 	Before time.Time
 	// CardsBefore: preview cards whose updated_at is before it.
 	CardsBefore time.Time
+	// Lost: the files of these rows are not in the bucket any more, so that no
+	// interaction of local users keeps the columns: Mastodon fetches a file again
+	// only once they are empty. The time of an attachment's file, file_updated_at,
+	// has to be before Before too; NULL is old. Of attachments only.
+	Lost bool
 }
 
 // A Fate says whether the files of a row may be cleared.
@@ -84,7 +91,7 @@ type Claim struct {
 // error. All is read as by [Database.Rows]: complete, or an error, which is a
 // [*ShapeError] if a table that only prune needs is missing here.
 func (d *Database) Fates(ctx context.Context, rule PruneRule, ids map[media.Class][]int64) (map[media.Class]map[int64]Fate, error) {
-	if err := d.prunes(ids); err != nil {
+	if err := cmp.Or(d.prunes(ids), rule.covers(slices.Collect(maps.Keys(ids))...)); err != nil {
 		return nil, err
 	}
 	var fates map[media.Class]map[int64]Fate
@@ -98,7 +105,7 @@ func (d *Database) Fates(ctx context.Context, rule PruneRule, ids map[media.Clas
 			}
 			fates[p.class] = make(map[int64]Fate, len(wanted))
 			if len(wanted) > 0 {
-				queries = append(queries, query{sql: p.fates, args: []argument{int8Array(wanted), rule.before(p.class)}, row: fateInto(p.class, fates[p.class])})
+				queries = append(queries, query{sql: p.fatesBy(rule), args: []argument{int8Array(wanted), rule.before(p.class)}, row: fateInto(p.class, fates[p.class])})
 			}
 		}
 		return queries

@@ -78,14 +78,14 @@ func (d *Database) Clear(ctx context.Context, rule PruneRule, class media.Class,
 	if err != nil {
 		return nil, err
 	}
-	args, err := p.clearArguments(rule, rows)
+	args, err := p.argumentsBy(rule, rows)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
 	var cleared []int64
 	err = d.write(ctx, "clear rows", func() query {
 		cleared = nil
-		return query{sql: p.clear, args: args, update: true, row: idInto(&cleared)}
+		return query{sql: p.clearBy(rule), args: args, update: true, row: idInto(&cleared)}
 	})
 	// What has begun is brought to an end, even if the run was just called off.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.timeout+grace)
@@ -93,8 +93,8 @@ func (d *Database) Clear(ctx context.Context, rule PruneRule, class media.Class,
 	if _, open := errors.AsType[*outcomeError](err); open {
 		cleared, err = d.settle(ctx, p, rows)
 	}
-	if err != nil {
-		return nil, err
+	if err != nil || rule.Lost {
+		return cleared, err
 	}
 	return d.takeBack(ctx, p, rows, cleared)
 }

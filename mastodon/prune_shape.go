@@ -16,6 +16,7 @@ type prunable struct {
 	fates       string
 	clear       string
 	restore     string
+	lost        lost
 	look        string // which rows have no file now; waits for those that are being changed
 }
 
@@ -66,7 +67,7 @@ func (f *findings) pruning() pruning {
 		}
 	}
 	s := f.statements()
-	return pruning{tables: []prunable{s.attachments(), s.cards()}, touched: s.fill(touchedSQL)}
+	return pruning{tables: []prunable{s.losing(s.attachments()), s.cards()}, touched: s.fill(touchedSQL)}
 }
 
 // statements writes SQL for the tables as they are here.

@@ -69,12 +69,12 @@ func (t *table) byID(ids []int64, into map[int64]media.Row) query {
 	}}
 }
 
-// All yields every row of a class that has at least one file, by id. Pages of
-// 5,000 rows are a transaction each, as in [Database.Rows]. An error is the last
-// thing it yields.
+// All yields every row of a class that has at least one file, by id, with the time
+// when it was last changed. Pages of 5,000 rows are a transaction each, as in
+// [Database.Rows]. An error is the last thing it yields.
 func (d *Database) All(ctx context.Context, class media.Class) iter.Seq2[media.Row, error] {
 	return func(yield func(media.Row, error) bool) {
-		t, err := d.table(class)
+		t, err := d.dated(class)
 		if err != nil {
 			yield(media.Row{}, err)
 			return
@@ -104,9 +104,9 @@ func (d *Database) page(ctx context.Context, t *table, after int64) ([]media.Row
 	var page []media.Row
 	err := d.read(ctx, "read all rows of "+string(t.class), func() []query {
 		page = make([]media.Row, 0, pageRows)
-		decode, last := t.decoder(pageRows), after
+		decode, last := t.datedDecoder(pageRows), after
 		arg := argument{binary.BigEndian.AppendUint64(nil, uint64(after)), pgtype.Int8OID}
-		return []query{{sql: t.selectPage, args: []argument{arg}, row: func(v [][]byte) error {
+		return []query{{sql: t.standing.page, args: []argument{arg}, row: func(v [][]byte) error {
 			r, err := decode(v)
 			if err == nil && r.ID <= last && len(page) > 0 {
 				err = fmt.Errorf("%s is not in order at id %d", t.name, r.ID)

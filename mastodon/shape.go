@@ -68,9 +68,10 @@ type table struct {
 	name                   string // qualified and quoted
 	remote                 string // SQL; see [model]
 	attachments            []attached
-	columns                string // all that are read
-	selectByID, selectPage string
-	usage                  string // see [Database.Usage]
+	columns             string // all that are read
+	selectByID          string
+	usage               string // see [Database.Usage]
+	standing            standing
 }
 
 // A shape is what the database turned out to be.
@@ -207,6 +208,7 @@ func (f *findings) shape() (shape, error) {
 	}
 	for i, t := range s.tables {
 		s.tables[i].usage = f.usage(t)
+		s.tables[i].standing = f.standing(t)
 	}
 	s.pruning = f.pruning()
 	return s, nil
@@ -240,7 +242,6 @@ func (f *findings) table(m model) (table, error) {
 		class: m.class, name: found.name, remote: cmp.Or(m.remote, "false"), attachments: m.attachments,
 		columns:    strings.Join(columns, ", "),
 		selectByID: all + " WHERE id = ANY ($1)",
-		selectPage: fmt.Sprintf("%s WHERE id > $1 ORDER BY id LIMIT %d", all, pageRows),
 	}, nil
 }
 

@@ -19,6 +19,10 @@ type Row struct {
 	Busy  bool
 	Var   string  // site_uploads.var, "" for the other classes
 	Files []Filed // every attachment that its table has, also those without a file
+	// Changed is the later of created_at and updated_at; zero unless the row comes
+	// from mastodon.Database's All, Standing or Concealed: its Rows, which every
+	// scan goes through, does not ask for it.
+	Changed time.Time
 }
 
 // Filed is what a row says about one of its attachments. Name is
