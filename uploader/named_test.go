@@ -106,7 +106,7 @@ func TestNamed(t *testing.T) {
 		"touched, the same": {state: ledger.Touched, want: Files{Present: 1}},
 		"touched":           {state: ledger.Touched, then: func(g *rig) { g.write(photo, []byte(other)) }, want: Files{Changed: 1}, kind: ledger.Changed, cause: "differs"},
 		"same":              {state: ledger.Same, named: broken, want: Files{Present: 1}},
-		"unnamed":           {state: ledger.Lost, named: refuse, want: Files{Left: 1}, kind: ledger.Left, cause: "no row names it: account suspended"},
+		"unnamed":           {state: ledger.Lost, named: refuse, want: Files{Left: 1}, kind: ledger.Left, cause: "no row shows it: account suspended"},
 		"new, unnamed":      {state: ledger.New, unsent: true, named: refuse, want: Files{Left: 1}, kind: ledger.Left, cause: "account suspended"},
 		"no database":       {state: ledger.Lost, named: broken, want: Files{Failed: 1}, kind: ledger.Failed, cause: "the database could not be asked"},
 
@@ -237,8 +237,8 @@ func TestUnnamedWhileItIsSent(t *testing.T) {
 		cause string
 		entry int64 // run of the evidence
 	}{
-		"not stored": {fixtures.Fault{Status: 503, Code: "ServiceUnavailable"}, Files{Left: 1}, ledger.Left, "no row names it: gone", 1},
-		"throttled":  {fixtures.Fault{Status: 429, Code: "TooManyRequests"}, Files{Left: 1}, ledger.Left, "no row names it: gone", 1},
+		"not stored": {fixtures.Fault{Status: 503, Code: "ServiceUnavailable"}, Files{Left: 1}, ledger.Left, "no row shows it: gone", 1},
+		"throttled":  {fixtures.Fault{Status: 429, Code: "TooManyRequests"}, Files{Left: 1}, ledger.Left, "no row shows it: gone", 1},
 		"stored":     {fixtures.Fault{Edit: failed}, Files{HeldBack: 1}, ledger.Exposed, causeUnnamedSince, 2},
 		"cut":        {fixtures.Fault{StoreThenCut: true}, Files{Adopted: 1}, "", "", 2}, // found by the look: nobody was asked again
 	} {

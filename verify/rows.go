@@ -184,7 +184,7 @@ func (a *absent) byRow(p media.Path, row *mastodon.Standing, now time.Time) ruli
 		return ruling{verdict: HeldBack, cause: causeHidden + string(row.Hidden), as: ledger.Withdrawn}
 	case row.Hidden != mastodon.Shown:
 		return a.otherwise
-	case requires(&row.Row, a.key):
+	case row.Row.Requires(a.key):
 		return a.named(row, p, now)
 	case !wasMissing:
 		return a.otherwise
@@ -222,17 +222,6 @@ func deleted(why media.Reason) ruling {
 		return rule(Deleted, "no row needs it")
 	}
 	return rule(Deleted, "no row names it: "+string(why))
-}
-
-// requires reports whether r can't show without the object, in any spelling of its key.
-func requires(r *media.Row, k media.Key) bool {
-	normal := media.Normal(string(k))
-	for required := range r.Required() {
-		if media.Normal(string(required)) == normal {
-			return true
-		}
-	}
-	return false
 }
 
 // recountAbsent is recount for what went while this run looked at it.
