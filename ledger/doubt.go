@@ -16,13 +16,14 @@ import (
 // A Verdict says what a verify found wrong about a key. The words are stored.
 type Verdict string
 
-// The verdicts. The first six speak against the bytes in the bucket, see
+// The verdicts. The first five, and those about the disk, speak against the bytes in the bucket, see
 // [Ledger.Standing]; the others don't.
 const (
 	Missing       Verdict = "missing"         // recorded, and not in the bucket
 	Differs       Verdict = "differs"         // in the bucket with another size, ETag or content than recorded
 	Rewritten     Verdict = "rewritten"       // written anew after our PUT, by Mastodon
 	Withdrawn     Verdict = "withdrawn"       // hidden on disk since it was moved, or removed by a cleanup run, and not in the bucket any more: as it should be
+	Deleted       Verdict = "deleted"         // after the switch: recorded, not in the bucket, and no row names it: as it should be
 	HiddenOnDisk  Verdict = "exposed"         // hidden on disk, and in the bucket
 	ChangedOnDisk Verdict = "changed_on_disk" // the file is not the one that was moved
 	Extra         Verdict = "extra"           // in the bucket, and neither recorded nor on disk
@@ -43,7 +44,7 @@ func (v Verdict) Valid() bool {
 
 // bytes reports whether v says that the bucket doesn't hold our bytes.
 func (v Verdict) bytes() bool {
-	return v == Missing || v == Differs || v == Rewritten || v == Withdrawn
+	return v == Missing || v == Differs || v == Rewritten || v == Withdrawn || v == Deleted
 }
 
 // disk reports whether v says that the disk holds something else by now.

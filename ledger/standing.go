@@ -53,7 +53,7 @@ func (l *Ledger) Standing(ctx context.Context, k media.Key) (Standing, error) {
 // against are the verdicts that speak against an object, and refuting the
 // findings, in SQL.
 const (
-	against     = `('missing', 'differs', 'rewritten', 'withdrawn', 'exposed', 'changed_on_disk')`
+	against     = `('missing', 'differs', 'rewritten', 'withdrawn', 'deleted', 'exposed', 'changed_on_disk')`
 	againstDisk = `('exposed', 'changed_on_disk')`
 	refuting    = `('changed', 'exposed', 'conflict')`
 )
@@ -200,7 +200,7 @@ func (w *weighing) lifted(d Doubt) bool {
 	if d.Verdict.disk() {
 		return w.walked > d.Run
 	}
-	listable := d.Verdict == Missing || d.Verdict == Withdrawn || d.ETag != "" && d.ETag != w.entry.ETag
+	listable := d.Verdict == Missing || d.Verdict == Withdrawn || d.Verdict == Deleted || d.ETag != "" && d.ETag != w.entry.ETag
 	return w.proof.Level >= ReadBack || listable && w.last > d.Run
 }
 

@@ -79,6 +79,12 @@ func (s Settings) Missing() []string {
 	return names
 }
 
+// NamesDatabase reports whether the settings say which database is meant. Else Mastodon
+// would take its defaults, which may be there on any host, and be another instance's.
+func (s Settings) NamesDatabase() bool {
+	return s.DatabaseURL != "" || s.DBHost != "" || s.DBName != "" || s.DBUser != ""
+}
+
 // A binding ties one of Mastodon's names to its field.
 type binding struct {
 	name string

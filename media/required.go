@@ -22,6 +22,18 @@ func (r *Row) Required() iter.Seq[Key] {
 	}
 }
 
+// Requires reports whether k is one of [Row.Required]. Names that differ in Unicode form
+// only are one, as keys are in R2.
+func (r *Row) Requires(k Key) bool {
+	normal := Normal(string(k))
+	for required := range r.Required() {
+		if Normal(string(required)) == normal {
+			return true
+		}
+	}
+	return false
+}
+
 // requiredOf yields f's keys, false if the caller has had enough.
 func (r *Row) requiredOf(f Filed, yield func(Key) bool) bool {
 	a, ok := findAttachment(r.Class, f.Attachment)

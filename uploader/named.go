@@ -9,7 +9,7 @@ import (
 
 // ErrUnnamed reports that no row of the database names a key any more, or that Mastodon
 // hides the file: its object must not be made.
-var ErrUnnamed = errors.New("no row names it")
+var ErrUnnamed = errors.New("no row shows it")
 
 // byRows reports whether the database alone decides what is sent: once Mastodon writes to
 // the bucket, the modes on disk are those of the day of the switch, and what is missing

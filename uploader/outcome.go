@@ -36,7 +36,7 @@ const causeTwin = "twin: another name beside it is the same to R2 (Unicode NFC)"
 const causeExposed = "moved earlier, hidden on disk since"
 
 // causeUnnamedSince groups files whose row went, or hid them, between two requests.
-const causeUnnamedSince = "no row names it since it was sent"
+const causeUnnamedSince = "no row shows it since it was sent"
 
 // An outcome is one file's end, as the ledger will remember it.
 type outcome struct {

@@ -35,6 +35,8 @@ type rig struct {
 	files      func(context.Context, *scanner.Tree) iter.Seq2[media.File, error]
 	bucketHook func(Bucket) Bucket
 	lost       []ledger.Doubt // restore these instead of walking
+	named      func(ctx context.Context, k media.Key) error
+	one        func() ledger.Candidate // send this instead of walking
 
 	last *Uploader
 }
@@ -110,12 +112,15 @@ func (g *rig) run(ctx context.Context) (c Counts, whole bool, err error) {
 	if g.lost != nil {
 		candidates = Lost(ctx, seq(g.lost), u.Disk, led)
 	}
+	if g.one != nil {
+		candidates = seq([]ledger.Candidate{g.one()})
+	}
 	err = u.Run(ctx, candidates)
 	whole, tops := u.Walk()
 	if ferr := led.Flush(context.WithoutCancel(ctx)); ferr != nil {
 		err = errors.Join(err, ferr)
 	}
-	if whole && err == nil && g.lost == nil {
+	if whole && err == nil && g.lost == nil && g.one == nil {
 		err = led.SetWalk(ctx, ledger.Walk{Began: began, Run: number, Classes: tops})
 	}
 	return u.Stats().Counts, whole, err
@@ -131,7 +136,7 @@ func (g *rig) options(ctx context.Context, tree *scanner.Tree, led *ledger.Ledge
 	if g.policy != nil {
 		g.policy(&p)
 	}
-	o := Options{Disk: tree, Bucket: g.bucket(), Journal: led, Parts: led, Policy: p, TempDir: g.state, Log: slog.New(slog.DiscardHandler), Retry: g.retry, Gone: g.gone}
+	o := Options{Disk: tree, Bucket: g.bucket(), Journal: led, Parts: led, Policy: p, TempDir: g.state, Log: slog.New(slog.DiscardHandler), Retry: g.retry, Gone: g.gone, Named: g.named}
 	if g.disk != nil {
 		o.Disk = g.disk(tree)
 	}

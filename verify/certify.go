@@ -27,7 +27,8 @@ func (v *Verifier) Certify(ctx context.Context, path string, c Certificate) (Cer
 	c.Run, c.ListedRun, c.ListedAt = v.Policy.Run, v.Policy.Run, r.Began
 	same := r.Total()
 	c.Objects, c.Bytes = same.Objects, same.Bytes
-	c.Rewritten, c.Removed, c.ReadBack = r.Of(Rewritten), r.Of(Removed), r.Read.Equal+r.Read.Resumed
+	c.Rewritten, c.Absent, c.Removed = r.Of(Rewritten), r.Of(Deleted), r.Of(Removed)
+	c.ReadBack = r.Read.Equal + r.Read.Resumed
 	if r.Read.Asked == "sample" {
 		c.Seed = &r.Read.Sample.Seed
 	}
@@ -41,8 +42,8 @@ func (r *Report) reservations() []string {
 		why = append(why, "something could not be told")
 	}
 	if n := r.Differences(); n > 0 {
-		// After the switch an absent object may have been deleted by its owner, but
-		// only the database knows: until it is asked, any absent one refuses.
+		// After the switch an absent object may have been deleted by its owner, but only
+		// the database knows: any that it was not asked about refuses.
 		why = append(why, fmt.Sprintf("%d differences", n))
 	}
 	if r.Recorded == 0 {
@@ -54,14 +55,16 @@ func (r *Report) reservations() []string {
 	return why
 }
 
-// listAll names every recorded object, and what Mastodon has rewritten.
+// listAll names every recorded object, and what Mastodon has rewritten or deleted.
 func (v *Verifier) listAll(ctx context.Context, l *ListWriter) error {
 	if err := v.Journal.Flush(ctx); err != nil { // what was noted is read
 		return err
 	}
-	rewritten, withdrawn := v.follow(ctx, ledger.Rewritten), v.follow(ctx, ledger.Withdrawn)
-	defer rewritten.stop()
+	withdrawn, deleted, rewritten := v.follow(ctx, ledger.Withdrawn), v.follow(ctx, ledger.Deleted), v.follow(ctx, ledger.Rewritten)
 	defer withdrawn.stop()
+	defer deleted.stop()
+	defer rewritten.stop()
+	exceptions := map[Exception]*follower{ExceptRewritten: rewritten, ExceptAbsent: deleted}
 	for e, err := range v.Records.Entries(ctx) {
 		if err != nil {
 			return err
@@ -72,10 +75,12 @@ func (v *Verifier) listAll(ctx context.Context, l *ListWriter) error {
 			continue
 		}
 		one := Certified{Key: e.File.Key, Size: e.File.Size, ETag: e.ETag, SHA256: e.SHA256, Adopted: e.Origin == ledger.Adopted}
-		if anew, err := rewritten.has(e.File.Key); err != nil {
-			return err
-		} else if anew {
-			one = Certified{Key: e.File.Key, Except: ExceptRewritten}
+		for except, f := range exceptions {
+			if has, err := f.has(e.File.Key); err != nil {
+				return err
+			} else if has {
+				one = Certified{Key: e.File.Key, Except: except}
+			}
 		}
 		if err := l.Add(one); err != nil {
 			return err

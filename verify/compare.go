@@ -7,6 +7,7 @@ import (
 	"iter"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +30,11 @@ func (v *Verifier) Compare(ctx context.Context) (err error) {
 	if c.odd, err = v.Scratch(ctx); err != nil {
 		return err
 	}
+	if v.asksRows() {
+		if c.absent, err = v.Scratch(ctx); err != nil {
+			return err
+		}
+	}
 	if v.private, err = v.Scratch(ctx); err != nil {
 		return err
 	}
@@ -45,6 +51,9 @@ func (v *Verifier) Compare(ctx context.Context) (err error) {
 		return err
 	}
 	if err := c.later.Wait(); err != nil {
+		return err
+	}
+	if err := c.askRows(ctx); err != nil {
 		return err
 	}
 	if err := v.probe(ctx); err != nil {
@@ -75,11 +84,14 @@ type comparison struct {
 	disk  Scratch // the walk, sorted
 	odd   Scratch // what found no partner at once, or is not spelled in NFC
 	later errgroup.Group
+
+	mu     sync.Mutex
+	absent Scratch // mu; what the rows decide about
 }
 
 func (c *comparison) close() error {
 	var errs []error
-	for _, s := range []Scratch{c.disk, c.odd} {
+	for _, s := range []Scratch{c.disk, c.odd, c.absent} {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}

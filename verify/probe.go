@@ -17,7 +17,7 @@ const probes = 10
 // rests on it is believed.
 var ErrListing = errors.New("the listing lacks objects that are in the bucket")
 
-// probe asks for a few of the missing objects (one or two Class B each), spread over
+// probe asks for a few of the missing and deleted objects (one or two Class B each), spread over
 // all of them, before anybody acts on a list of missing ones. If one is there, nothing
 // that this run has found is kept.
 func (v *Verifier) probe(ctx context.Context) error {
@@ -49,7 +49,7 @@ func (v *Verifier) probe(ctx context.Context) error {
 func (v *Verifier) someMissing(ctx context.Context) ([]ledger.Entry, error) {
 	one := stratum{}
 	c := newChooser(uint64(v.Policy.Run), map[stratum]int64{one: probes})
-	for d, err := range v.Doubts.Doubts(ctx, v.Policy.Run, ledger.Missing) {
+	for d, err := range v.Doubts.Doubts(ctx, v.Policy.Run, ledger.Missing, ledger.Deleted) {
 		if err != nil {
 			return nil, err
 		}

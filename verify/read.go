@@ -83,7 +83,7 @@ func (v *Verifier) ReadSample(ctx context.Context, n int64, seed uint64) error {
 func (v *Verifier) choose(ctx context.Context, n int64, seed uint64) ([]ledger.Entry, Sample, error) {
 	c := newChooser(seed, v.strata.quotas(n))
 	// What is in doubt would take the place of what the strata count.
-	doubts := v.follow(ctx, ledger.Missing, ledger.Differs, ledger.Rewritten, ledger.Withdrawn, ledger.HiddenOnDisk, ledger.ChangedOnDisk, ledger.Extra, ledger.Unread)
+	doubts := v.follow(ctx, ledger.Missing, ledger.Differs, ledger.Rewritten, ledger.Withdrawn, ledger.Deleted, ledger.HiddenOnDisk, ledger.ChangedOnDisk, ledger.Extra, ledger.Unread)
 	defer doubts.stop()
 	for e, err := range v.Records.Entries(ctx) {
 		if err != nil {
@@ -177,7 +177,7 @@ func (v *Verifier) readBack(ctx context.Context, e *ledger.Entry) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, r2.ErrNotFound):
-		return v.recount(ctx, e, rule(Missing, "listed, and gone when it was read back"), "")
+		return v.recountAbsent(ctx, e, rule(Missing, "listed, and gone when it was read back"))
 	case r2.Stops(err):
 		return err
 	default:

@@ -34,6 +34,7 @@ type Report struct {
 	Listing bool     // the listing came to a good end
 	Unknown []string // why something could not be told; none on a complete run
 	Probes  int64    // missing ones that HEAD was asked about; all were really absent
+	Asked   int64    // absent ones whose rows were asked for; 0 without [Options.Rows]
 
 	Read    Reading
 	Headers Look

@@ -31,14 +31,14 @@ func (c *comparison) settle(ctx context.Context, t *triple) error {
 			if err != nil {
 				return err
 			}
-			return c.v.count(ctx, &t, r)
+			return c.conclude(ctx, &t, r)
 		})
 		return nil
 	}
 	if r.verdict == NeverUploaded {
 		r.cause = c.v.whyNot(ctx, t, r.cause)
 	}
-	return c.v.count(ctx, t, r)
+	return c.conclude(ctx, t, r)
 }
 
 // askWhoRemoved finds out whether a cleanup run removed what is not there.

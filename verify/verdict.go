@@ -12,6 +12,7 @@ const (
 	Differs               // the bucket holds other bytes
 	Rewritten             // after the switch: newer than our PUT, so Mastodon's own
 	Removed               // recorded or on disk, and not in the bucket: a cleanup run removed it
+	Deleted               // after the switch: recorded, not in the bucket, and no row names it
 	Extra                 // in the bucket, and nobody here knows it; after the switch that is normal
 	OtherHost             // the same, while several hosts write to the bucket
 	NeverUploaded         // on disk, neither recorded nor in the bucket
@@ -27,7 +28,7 @@ const (
 // String is the word for v in JSON, in the ledger and on screens.
 func (v Verdict) String() string {
 	return [numVerdicts]string{
-		"same", "missing", "differs", "rewritten", "removed", "extra", "other_host", "never_uploaded", "changed_on_disk",
+		"same", "missing", "differs", "rewritten", "removed", "deleted", "extra", "other_host", "never_uploaded", "changed_on_disk",
 		"held_back", "exposed", "unread", "headers", "public",
 	}[v]
 }

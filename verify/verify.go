@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.org/mediamove/ledger"
+	"example.org/mediamove/mastodon"
 	"example.org/mediamove/media"
 	"example.org/mediamove/r2"
 )
@@ -44,6 +45,13 @@ type Remarks interface {
 // [ledger.ErrUnknown] if none did.
 type Removals interface {
 	RemovedBy(ctx context.Context, k media.Key) (run int64, err error)
+}
+
+// Rows are the instance's database: the classes that it has a table of, and rows as they
+// are now, complete or an error. An id that is not in the answer has no row.
+type Rows interface {
+	Classes() []media.Class
+	Standing(ctx context.Context, ids map[media.Class][]int64) (map[media.Class]map[int64]mastodon.Standing, error)
 }
 
 // Notes take what is found.
@@ -84,11 +92,15 @@ type Options struct {
 	Disk    Disk // nil: the disk is not compared
 	// Removals is nil where nobody knows of any: then what they removed is missing.
 	Removals Removals
-	Scratch  func(ctx context.Context) (Scratch, error)
-	Policy   Policy
-	Log      *slog.Logger
-	Workers  int           // objects read at once; 0 means 64
-	Wait     time.Duration // before an object is read again after a failure; 0 means 1 s
+	// Rows, after the switch, say which of the absent objects Mastodon has deleted. Nil:
+	// nobody can tell, and all of them are missing. Pass them only if they are those of
+	// the bucket's own database.
+	Rows    Rows
+	Scratch func(ctx context.Context) (Scratch, error)
+	Policy  Policy
+	Log     *slog.Logger
+	Workers int           // objects read at once; 0 means 64
+	Wait    time.Duration // before an object is read again after a failure; 0 means 1 s
 }
 
 // A Verifier compares once: first [Verifier.Compare], then whatever else is asked.
@@ -103,7 +115,8 @@ type Verifier struct {
 	strata strata
 	// read says whether this run has read an object back, and so seen its headers.
 	read    func(k media.Key) bool
-	private Scratch // keys below backups/ and imports/ that the listing shows
+	noRows  atomic.Bool // the rows could not be had
+	private Scratch     // keys below backups/ and imports/ that the listing shows
 	buffers sync.Pool
 }
 

@@ -31,7 +31,7 @@ func newStatus(w *world) *cobra.Command {
 --list prints one line per key, tab-separated: kind, size, cause, key; with --json an
 object with the same, and what is known beside it. Of a sync: failed, conflict,
 changed, held_back, exposed, left, vanished, outside, unreadable, link, special. Of the
-last verify: missing, differs, rewritten, extra, exposed, changed_on_disk,
+last verify: missing, differs, rewritten, deleted, extra, exposed, changed_on_disk,
 never_uploaded, unread, headers, public.` + "\n" + exitHelp,
 		Args: wantArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return runStatus(c.Context(), w, o) },

@@ -8,8 +8,9 @@ import (
 
 // A verifyJSON is verify's --json. The counts of its first block are verdicts: every key has
 // one of them, but Headers and Public come on top, as the bytes are the same there.
-// Differences adds up what a person must look at: Removed and HeldBack never are, Extra
-// only before the switch. Unknown says why Complete is false. Lost and Shrunk compare with
+// Differences adds up what a person must look at: Removed, Deleted and HeldBack never are,
+// Extra only before the switch. Asked are absent ones whose rows were looked up, and Unasked
+// why none were although the settings name a database. Unknown says why Complete is false. Lost and Shrunk compare with
 // the last whole listing, not with the ledger.
 type verifyJSON struct {
 	Schema string `json:"schema"`
@@ -23,6 +24,7 @@ type verifyJSON struct {
 	OtherHost     int64 `json:"other_host"`
 	NeverUploaded int64 `json:"never_uploaded"`
 	Removed       int64 `json:"removed"`
+	Deleted       int64 `json:"deleted"`
 	ChangedOnDisk int64 `json:"changed_on_disk"`
 	HeldBack      int64 `json:"held_back"`
 	Exposed       int64 `json:"exposed"`
@@ -43,9 +45,12 @@ type verifyJSON struct {
 	Lost       int64 `json:"lost"`
 	Shrunk     int64 `json:"shrunk"`
 	Probed     int64 `json:"probed"`
+	Asked      int64 `json:"asked"`
 	Bytes      int64 `json:"bytes"`
 	Switched   bool  `json:"switched"`
 	WholeDisk  bool  `json:"whole_disk"`
+
+	Unasked string `json:"database_not_asked,omitempty"`
 
 	Classes []verifyClassJSON `json:"classes"`
 	Read    *readJSON         `json:"read,omitempty"`
@@ -131,11 +136,11 @@ func (r *verifyReport) json() verifyJSON {
 	out := verifyJSON{
 		Schema: "mediamove.verify/1", Run: r.run,
 		Same: of(verify.Same), Missing: of(verify.Missing), Differs: of(verify.Differs), Rewritten: of(verify.Rewritten),
-		Extra: of(verify.Extra), OtherHost: of(verify.OtherHost), NeverUploaded: of(verify.NeverUploaded), Removed: of(verify.Removed),
+		Extra: of(verify.Extra), OtherHost: of(verify.OtherHost), NeverUploaded: of(verify.NeverUploaded), Removed: of(verify.Removed), Deleted: of(verify.Deleted),
 		ChangedOnDisk: of(verify.ChangedOnDisk), HeldBack: of(verify.HeldBack), Exposed: of(verify.Exposed),
 		Unread: of(verify.Unread), Headers: of(verify.BadHeaders), Public: of(verify.BadPublic),
 		Differences: r.remaining(), Complete: r.complete(), Unknown: append([]string{}, r.Unknown...),
-		Listed: r.Listed, Recorded: r.Recorded, Unrecorded: r.Unrecorded, Gone: r.Gone, Lost: r.lost(), Shrunk: r.shrunk, Probed: r.Probes,
+		Listed: r.Listed, Recorded: r.Recorded, Unrecorded: r.Unrecorded, Gone: r.Gone, Lost: r.lost(), Shrunk: r.shrunk, Probed: r.Probes, Asked: r.Asked, Unasked: r.unasked,
 		Bytes: r.Total().Bytes, Switched: r.Switched, WholeDisk: r.WholeDisk, Classes: []verifyClassJSON{}, Causes: []verifyCauseJSON{},
 		Looks:    looksJSON{lookJSON(r.Headers), lookJSON(r.Public), lookJSON(r.Private)},
 		Repaired: r.repaired, Held: r.held, Refusal: r.refusal, Certificate: r.certificate,

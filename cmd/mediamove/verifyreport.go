@@ -13,6 +13,7 @@ import (
 
 	"example.org/mediamove/costs"
 	"example.org/mediamove/ledger"
+	"example.org/mediamove/mastodon"
 	"example.org/mediamove/verify"
 )
 
@@ -29,9 +30,12 @@ type verifyReport struct {
 	repaired    int64
 	held        int64 // of what --repair was asked for: what it would not send
 	certificate *certificateJSON
-	refusal     string // why there is no certificate
-	tell        bool   // the owner mark does not know of the switch yet
-	untold      error  // why it still does not
+	refusal     string             // why there is no certificate
+	rows        verify.Rows        // that say what was deleted; nil: nobody can tell
+	db          *mastodon.Database // these, if they can be had
+	unasked     string             // why they are nil, although the settings name a database
+	tell        bool               // the owner mark does not know of the switch yet
+	untold      error              // why it still does not
 	causes      []doubtGroup
 	requests    costs.Usage
 	usd         string
@@ -196,6 +200,9 @@ func (r *verifyReport) printVerdicts(b *strings.Builder) {
 	if r.Switched {
 		missing = "missing, or deleted by Mastodon: only its database can tell"
 	}
+	if r.Asked > 0 {
+		missing = "not in the bucket, and nothing says that it was deleted"
+	}
 	for _, row := range []struct {
 		verdict verify.Verdict
 		name    string
@@ -206,6 +213,7 @@ func (r *verifyReport) printVerdicts(b *strings.Builder) {
 		{verify.Differs, "differs", "the bucket holds other bytes"},
 		{verify.Rewritten, "rewritten", "newer than our PUT: by Mastodon, after the switch"},
 		{verify.Removed, "removed", "by a cleanup run, and not there: as it should be"},
+		{verify.Deleted, "deleted", "by Mastodon: no row names them"},
 		{verify.Extra, "extra", extra},
 		{verify.OtherHost, "other host", "not moved by this ledger; other ledgers write to this bucket too"},
 		{verify.NeverUploaded, "never sent", "on disk, neither in the ledger nor in the bucket"},
@@ -232,6 +240,9 @@ func (r *verifyReport) printVerdicts(b *strings.Builder) {
 	if r.shrunk > 0 {
 		_, _ = fmt.Fprintf(b, "  %-10s %12s   objects fewer than in the last whole listing\n", "shrunk", count(r.shrunk))
 	}
+	if r.Asked > 0 {
+		_, _ = fmt.Fprintf(b, "  %-10s %12s   of the absent looked up in the database\n", "asked", count(r.Asked))
+	}
 	if r.Probes > 0 {
 		_, _ = fmt.Fprintf(b, "  %-10s %12s   of the missing asked for one by one: all of them absent\n", "probed", count(r.Probes))
 	}
@@ -241,7 +252,8 @@ func (r *verifyReport) printVerdicts(b *strings.Builder) {
 func (r *verifyReport) printWhy(b *strings.Builder) {
 	shown := 0
 	for _, g := range r.causes {
-		if g.verdict == ledger.Rewritten || g.verdict == ledger.Withdrawn {
+		switch g.verdict {
+		case ledger.Rewritten, ledger.Withdrawn, ledger.Deleted:
 			continue // as it should be
 		}
 		if shown++; shown == 1 {
@@ -281,7 +293,10 @@ func (r *verifyReport) advice(g doubtGroup) string {
 	}
 	switch g.verdict {
 	case ledger.Missing:
-		if r.Switched {
+		switch {
+		case r.Switched && r.db != nil:
+			return "mediamove verify --repair ROOT sends again what a row shows"
+		case r.Switched:
 			return "after the switch nothing is sent again: whoever deleted it may have meant to"
 		}
 		return "mediamove verify --repair ROOT"
@@ -350,6 +365,9 @@ func (r *verifyReport) printProof(b *strings.Builder) {
 		b.WriteString("not looked at: the disk; name ROOT to compare it\n")
 	case r.x.tree != nil:
 		b.WriteString("of the disk: names, sizes, mtimes and inodes; a file that stayed the same in all of them was not read again\n")
+	}
+	if r.unasked != "" {
+		_, _ = fmt.Fprintf(b, "not asked: the database, which knows what Mastodon has deleted; %s\n", r.unasked)
 	}
 }
 

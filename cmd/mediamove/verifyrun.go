@@ -20,6 +20,7 @@ import (
 // was looked at.
 func (o *verifyOptions) runVerifier(ctx context.Context, w *world, x *session, begin func(context.Context, *verifyReport) (*verify.Verifier, error)) error {
 	r := &verifyReport{x: x, o: o, run: x.run}
+	defer func() { closeRows(r.db) }()
 	v, err := begin(ctx, r)
 	if err != nil {
 		return errors.Join(err, x.finish(ctx, ledger.RunEnd{ExitCode: exitCode(ended(ctx, err))}))
@@ -62,6 +63,10 @@ func (o *verifyOptions) verifier(ctx context.Context, x *session, r *verifyRepor
 			return nil, err
 		}
 	}
+	if err := r.openRows(ctx, sight.Mark); err != nil {
+		return nil, err
+	}
+	opt.Rows = r.rows
 	return verify.New(opt), nil
 }
 
