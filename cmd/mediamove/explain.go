@@ -30,7 +30,7 @@ public/system.
 With the settings of the instance's database (DATABASE_URL, DB_HOST, …, from the
 environment or --env-file) it also asks that for the object's row, and says what prune
 would do with it, as the row is now: why it stays, until when it is too young, or that
-it may go and what goes before it.
+it may go and what goes before it. What prune did to its row is known for 90 days.
 ` + exitHelp,
 		Example: `  mediamove explain cache/media_attachments/files/110/…/original/0f.jpeg
   mediamove explain --env-file /home/mastodon/live/.env.production KEY   what prune would do with it`,

@@ -69,7 +69,8 @@ type nightlyReport struct {
 	sweep    *sweep
 	orphans  *orphansReport
 	prune    *pruneReport
-	aborted  int // uploads in parts
+	aborted  int   // uploads in parts
+	forgot   int64 // rows that the journal keeps no longer
 	errs     []error
 	forecast *forecastJSON
 	seconds  float64
@@ -196,6 +197,7 @@ func (r *nightlyReport) steps(ctx, side context.Context, w *world) (err error) {
 		r.prune.PruneReport, err = r.sweep.cache.WeighWithin(ctx, r.budget, r.sweep.found.Scan.All, orphansOf(r.sweep.found), max(cleanup.MaxShare, r.o.share))
 		if err == nil && r.o.apply {
 			r.orphans.expired = r.o.orphanTrash.expire(ctx, r.c) // what people deleted doesn't stay because of a guard
+			r.note(r.maintain(ctx))
 			err = why
 		}
 		return err
@@ -231,29 +233,7 @@ func (r *nightlyReport) effects(ctx context.Context) error {
 	if why := r.prune.over(); why != "" {
 		r.note(&somethingLeft{why})
 	}
-	return r.leftovers(ctx)
-}
-
-// leftovers aborts uploads in parts that this ledger began. This run holds its lock, so
-// no other run is at them. Anybody else's are Mastodon's own, perhaps under way.
-func (r *nightlyReport) leftovers(ctx context.Context) error {
-	uploads, err := r.c.ledger.Uploads(ctx)
-	if err != nil {
-		return err
-	}
-	for _, u := range uploads {
-		if u.Run == r.c.run {
-			continue
-		}
-		if err := r.c.bucket.Abort(ctx, u.Key, u.ID); err != nil {
-			return err
-		}
-		if err := r.c.ledger.RemoveUpload(ctx, u.ID); err != nil {
-			return err
-		}
-		r.aborted++
-	}
-	return nil
+	return errors.Join(r.leftovers(ctx), r.maintain(ctx))
 }
 
 func (r *nightlyReport) takeOver(ctx context.Context) error {

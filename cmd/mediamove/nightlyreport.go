@@ -70,6 +70,7 @@ type nightlyJSON struct {
 	Prune    nightPrune    `json:"prune"`
 	Aborted  int           `json:"uploads_aborted"`
 	Settled  int           `json:"settled"`
+	Forgot   int64         `json:"rows_forgotten"`
 	Forecast *forecastJSON `json:"forecast,omitempty"`
 	Problems []string      `json:"problems"`
 
@@ -99,7 +100,7 @@ type nightPrune struct {
 func (r *nightlyReport) json() nightlyJSON {
 	out := nightlyJSON{
 		Schema: "mediamove.nightly/1", Run: r.c.run, Budget: r.budget.Bytes, Holdings: []holdingJSON{}, Guards: []guardJSON{}, Applied: r.o.apply,
-		Orphans: nightOrphans{Above: []aboveJSON{}}, Aborted: r.aborted, Problems: []string{},
+		Orphans: nightOrphans{Above: []aboveJSON{}}, Aborted: r.aborted, Forgot: r.forgot, Problems: []string{},
 		spentJSON: r.c.usedBy(r.seconds), Complete: len(r.errs) == 0,
 	}
 	for _, err := range r.errs {
@@ -173,8 +174,9 @@ func (r *nightlyReport) printNight(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
-	if r.sweep.settled+r.aborted > 0 || r.orphans.expired > 0 {
-		fmt.Fprintf(b, "leftovers  %d intents of killed runs settled, %d uploads aborted, %d copies expired\n", r.sweep.settled, r.aborted, r.orphans.expired)
+	if int64(r.sweep.settled+r.aborted)+r.orphans.expired+r.forgot > 0 {
+		fmt.Fprintf(b, "leftovers  %d intents of killed runs settled, %d uploads aborted, %d copies and %d rows of the journal expired\n",
+			r.sweep.settled, r.aborted, r.orphans.expired, r.forgot)
 	}
 	fmt.Fprintf(b, "now        %s", size(r.holds()))
 	if r.forecast != nil {
