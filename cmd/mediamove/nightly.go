@@ -97,13 +97,13 @@ func runNightly(ctx context.Context, w *world, o *nightlyOptions) (err error) {
 		return w.notHere()
 	}
 	if err != nil {
-		return err
+		return o.unbegun(ctx, w, budget, err)
 	}
 	if mine, err := o.mine(ctx, w, c); !mine {
 		return err
 	}
 	if err := c.openDatabase(ctx, w); err != nil {
-		return c.abandon(ctx, err)
+		return o.unbegun(ctx, w, budget, c.abandon(ctx, err))
 	}
 	defer func() { err = also(err, c.close()) }()
 	r := &nightlyReport{c: c, o: o, budget: budget}
