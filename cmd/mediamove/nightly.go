@@ -38,8 +38,9 @@ anybody else's), empties the trash of what is too old, and writes the metrics. W
 --apply it only reports.
 
 A guard that refuses forbids every deletion of the night; reports and metrics are still
-made. A ceiling forbids only the orphans. On a host that the mark does not name it does
-nothing and says so in one line; --take-over moves the work to this host.
+made. A ceiling forbids only the orphans, and so does a trash that is full or can't be
+used. On a host that the mark does not name it does nothing and says so in one line;
+--take-over moves the work to this host.
 ` + exitHelp,
 		Example: `  mediamove nightly --budget 100GB             what it would do
   mediamove nightly --budget 100GB --apply --metrics-file /var/lib/node_exporter/mediamove.prom`,
@@ -211,8 +212,12 @@ func (r *nightlyReport) effects(ctx context.Context) error {
 	if r.sweep.settled += settled; err != nil {
 		return err
 	}
-	err = r.orphans.o.remove(ctx, r.orphans, r.sweep, nil)
-	if err != nil {
+	switch err = r.orphans.o.remove(ctx, r.orphans, r.sweep, nil); {
+	case err == nil:
+	case trashAlone(ctx, err): // of the orphans only, as a ceiling is
+		r.orphans.err = err
+		r.note(err)
+	default:
 		return err
 	}
 	r.note(r.orphans.refusal) // a ceiling: of the orphans only

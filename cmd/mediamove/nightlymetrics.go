@@ -31,7 +31,7 @@ func (r *nightlyReport) writeMetrics(ctx context.Context, runErr error) error {
 
 // parts tells how the jobs of the night ended that came to their work.
 func (r *nightlyReport) parts(m *metrics, now time.Time) {
-	if r.orphans != nil && r.orphans.applied {
+	if r.orphans != nil && (r.orphans.applied || r.orphans.err != nil) {
 		m.end("orphans", now, r.orphans.outcome())
 	}
 	if r.prune != nil && r.prune.applied {
