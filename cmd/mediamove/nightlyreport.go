@@ -71,6 +71,7 @@ type nightlyJSON struct {
 	Aborted  int           `json:"uploads_aborted"`
 	Settled  int           `json:"settled"`
 	Forgot   int64         `json:"rows_forgotten"`
+	Expired  int64         `json:"copies_expired"`
 	Forecast *forecastJSON `json:"forecast,omitempty"`
 	Problems []string      `json:"problems"`
 
@@ -112,6 +113,7 @@ func (r *nightlyReport) json() nightlyJSON {
 	found := r.sweep.found
 	groups := sortGroups(found.Scan.Totals)
 	out.Objects, out.Bytes, out.After, out.Holdings = found.Scan.All.Objects, found.Scan.All.Bytes, r.holds(), holdingRows(found.Scan)
+	out.Expired = r.orphans.expired
 	out.Guards, out.Settled, out.Forecast = guardRows(found.Refusals), r.sweep.settled, r.forecast
 	out.Orphans.Candidates, out.Orphans.Waiting, out.Orphans.Removed = sumOf(found.Candidates), sumOf(found.Waiting), sumOf(r.orphans.removed)
 	out.Orphans.Review, out.Orphans.Unknown = ofKind(groups, ledger.Review), ofKind(groups, ledger.Unknown)
