@@ -52,6 +52,20 @@ func HasRows(ctx context.Context, j RowJournal, run int64) (bool, error) {
 	return false, nil
 }
 
+// Forgotten is how many of the rows that run cleared, as it counted them itself, have
+// expired in the journal: nothing can give them their columns back.
+func Forgotten(ctx context.Context, j RowJournal, run, cleared int64) (int64, error) {
+	for c, err := range j.Clearings(ctx, ledger.ClearingQuery{Run: run}) {
+		if err != nil {
+			return 0, fmt.Errorf("read the journal of rows: %w", err)
+		}
+		if c.State != ledger.ClearIntent && c.State != ledger.ClearSkipped {
+			cleared--
+		}
+	}
+	return max(0, cleared), nil
+}
+
 // Take gives back what it can.
 func (u *UndoRows) Take(ctx context.Context, run int64) (n RowsUndone, err error) {
 	lost, err := u.lost(ctx, run)

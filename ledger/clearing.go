@@ -33,8 +33,8 @@ func (s ClearState) Valid() bool {
 }
 
 // A Clearing is one row of the database that prune makes forget its files. It is
-// written before the row is touched, and never goes. What becomes of the objects
-// is in [Removal] rows.
+// written before the row is touched, and goes [ClearingLife] after it is finished.
+// What becomes of the objects is in [Removal] rows.
 type Clearing struct {
 	ID      int64 // in the order of the intents, from 1
 	Run     int64
@@ -88,12 +88,14 @@ func (l *Ledger) IntendClearing(ctx context.Context, c []Clearing) error {
 		c[i].Columns = slices.Clone(c[i].Columns)
 	}
 	return l.wait(ctx, func(s *session) error {
-		for i := range c {
-			if err := s.intendClearing(&c[i]); err != nil {
-				return err
+		return s.overwriting(func() error { // a page that is split, or a row that is moved, would leave its old bytes behind
+			for i := range c {
+				if err := s.intendClearing(&c[i]); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 }
 
@@ -118,12 +120,14 @@ func (s *session) intendClearing(c *Clearing) error {
 func (l *Ledger) EndClearings(ctx context.Context, c []Clearing) error {
 	c = slices.Clone(c) // the writer may be at it after ctx has ended
 	return l.wait(ctx, func(s *session) error {
-		for i := range c {
-			if err := s.endClearing(&c[i]); err != nil {
-				return fmt.Errorf("end clearing of %s %d by run %d as %q: %w", c[i].Class, c[i].RowID, c[i].Run, c[i].State, err)
+		return s.overwriting(func() error {
+			for i := range c {
+				if err := s.endClearing(&c[i]); err != nil {
+					return fmt.Errorf("end clearing of %s %d by run %d as %q: %w", c[i].Class, c[i].RowID, c[i].Run, c[i].State, err)
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 }
 

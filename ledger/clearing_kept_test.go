@@ -7,13 +7,14 @@ import (
 	"example.org/mediamove/media"
 )
 
-// TestClearingsAreKept: no statement of anybody's changes or drops what they say.
+// TestClearingsAreKept: no statement of anybody's changes or drops what they say, before its time.
 func TestClearingsAreKept(t *testing.T) {
 	t.Parallel()
 	l := mustOpen(t, t.TempDir())
 	for i, s := range []ClearState{ClearIntent, ClearCleared, ClearSkipped, ClearDone, ClearRestored} {
 		bring(t, l, clearIntent(1, int64(i+1)), s)
 	}
+	must(t, l.EndScan(t.Context(), Scan{Run: 2, At: noon.Add(ClearingLife)})) // a day too early for all of them
 	before := clearings(t, l, ClearingQuery{})
 	const columns = "run, class, row_id, columns, reason, bytes, plan, state, detail, intended_ns"
 	insert := func(verb, values string) string {

@@ -25,6 +25,7 @@ func TestClearingModel(t *testing.T) {
 			"intend": m.intend,
 			"step":   m.step,
 			"step 2": m.step,
+			"expire": m.expire,
 			"reopen": m.reopen,
 			"read":   m.read,
 		})
@@ -32,13 +33,15 @@ func TestClearingModel(t *testing.T) {
 	})
 }
 
-// pruner is all that was ever intended, in order.
+// pruner is all that was intended and has not expired, in order.
 type pruner struct {
 	t    *testing.T
 	dir  string
 	l    *Ledger
 	run  int64
 	rows []Clearing
+
+	scans int64
 }
 
 func (m *pruner) ok(r *rapid.T, err error) {
@@ -71,7 +74,10 @@ func (m *pruner) intend(r *rapid.T) {
 		refused = refused || slices.ContainsFunc(slices.Concat(m.rows, batch), func(w Clearing) bool {
 			return w.Class == c.Class && w.RowID == c.RowID && (w.State == ClearIntent || w.Run == c.Run)
 		})
-		c.ID = int64(len(m.rows) + len(batch) + 1)
+		c.ID = 1
+		if all := slices.Concat(m.rows, batch); len(all) > 0 {
+			c.ID = all[len(all)-1].ID + 1
+		}
 		batch = append(batch, c)
 	}
 	err := m.l.IntendClearing(m.t.Context(), batch)
@@ -105,6 +111,20 @@ func (m *pruner) step(r *rapid.T) {
 	} else if !constrained(err) {
 		r.Fatalf("%s became %s: %v", v.State, to, err)
 	}
+}
+
+// expire is a night's scan, and what is then too old.
+func (m *pruner) expire(r *rapid.T) {
+	at := noon.Add(ClearingLife + time.Duration(rapid.Int64Range(0, m.run+3).Draw(r, "scan"))*time.Hour)
+	m.scans++
+	m.ok(r, m.l.EndScan(m.t.Context(), Scan{Run: m.scans, At: at}))
+	before := len(m.rows)
+	m.rows = slices.DeleteFunc(m.rows, func(c Clearing) bool {
+		return c.State != ClearIntent && c.State != ClearCleared && c.finished().Before(at.Add(-ClearingLife))
+	})
+	gone, err := m.l.ExpireClearings(m.t.Context())
+	m.ok(r, err)
+	m.same(r, gone, int64(before-len(m.rows)))
 }
 
 func (m *pruner) read(r *rapid.T) {

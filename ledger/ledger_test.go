@@ -132,7 +132,7 @@ func TestPromises(t *testing.T) {
 		"busy_timeout":       "10000",
 		"wal_autocheckpoint": "1000",
 		"application_id":     "1835888502",
-		"user_version":       "5",
+		"user_version":       "6",
 	} {
 		var got string
 		must(t, l.write.session.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got))

@@ -34,6 +34,7 @@ var children = map[string]func() error{
 	"aside":        setAsideUntilKilled,
 	"intend":       intendUntilKilled,
 	"clear":        clearUntilKilled,
+	"expire":       expireUntilKilled,
 }
 
 func TestMain(m *testing.M) {

@@ -49,7 +49,7 @@ func TestSchema(t *testing.T) {
 // they are when later versions come.
 func TestOldVersions(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"version1", "version3", "version4", "version5"} {
+	for _, name := range []string{"version1", "version3", "version4", "version5", "version6"} {
 		text, err := os.ReadFile("testdata/" + name + ".sql")
 		must(t, err)
 		dir := plant(t, string(text))
@@ -148,7 +148,7 @@ func TestMigrate(t *testing.T) {
 	_, err = OpenReader(t.Context(), dir)
 	wantIs(t, err, ErrNewer)
 
-	info, err := os.Stat(filepath.Join(dir, "ledger.db.before-v6"))
+	info, err := os.Stat(filepath.Join(dir, "ledger.db.before-v7"))
 	must(t, err)
 	equal(t, info.Mode().Perm(), os.FileMode(0o600))
 	equal(t, rows(t, mustOpen(t, restore(t, dir))), 300)
@@ -172,8 +172,8 @@ func TestMigrationsAreNumbered(t *testing.T) {
 	dir := t.TempDir()
 	mustClose(t, mustOpen(t, dir))
 	from := nextVersion(t, "")
-	from["0007_later.sql"] = from["0006_next.sql"]
-	delete(from, "0006_next.sql")
+	from["0008_later.sql"] = from["0007_next.sql"]
+	delete(from, "0007_next.sql")
 	if err := migrateWith(t, dir, from); err == nil || !strings.Contains(err.Error(), "out of order") {
 		t.Errorf("got %v", err)
 	}
@@ -190,7 +190,7 @@ func TestOlderReader(t *testing.T) {
 
 func TestNewerIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, version := range []int{6, 99} {
+	for _, version := range []int{7, 99} {
 		dir := plant(t, fmt.Sprintf("PRAGMA user_version = %d; CREATE TABLE object (x)", version))
 		before, err := os.ReadFile(filepath.Join(dir, "ledger.db"))
 		must(t, err)

@@ -25,6 +25,7 @@ type pruning struct {
 	missing error // a *ShapeError: this database can't be pruned
 	tables  []prunable
 	touched string
+	changed map[media.Class]string
 }
 
 // witnesses lists the columns that prune reads beside those of the models. Tables
@@ -67,7 +68,7 @@ func (f *findings) pruning() pruning {
 		}
 	}
 	s := f.statements()
-	return pruning{tables: []prunable{s.losing(s.attachments()), s.cards()}, touched: s.fill(touchedSQL)}
+	return pruning{tables: []prunable{s.losing(s.attachments()), s.cards()}, touched: s.fill(touchedSQL), changed: s.changed()}
 }
 
 // statements writes SQL for the tables as they are here.

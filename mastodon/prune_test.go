@@ -25,6 +25,7 @@ func testPrune(t *testing.T, in pgtest.Instance) {
 	t.Run("all combinations", func(t *testing.T) { combinations(t, c) })
 	t.Run("lost", func(t *testing.T) { testLost(t, c) })
 	t.Run("cards", func(t *testing.T) { cardsFate(t, in) })
+	t.Run("changed", func(t *testing.T) { changed(t, c) })
 	if in.Version == "4.6" {
 		t.Run("restored", func(t *testing.T) { restored(t, in) })
 	}

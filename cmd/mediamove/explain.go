@@ -10,25 +10,42 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.org/mediamove/costs"
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/media"
 )
 
+type explainOptions struct {
+	common
+	minAge time.Duration
+}
+
 func newExplain(w *world) *cobra.Command {
-	o := new(common)
+	o := new(explainOptions)
 	c := &cobra.Command{
 		Use:   "explain KEY",
 		Short: "The whole story of one object: what it is, what was proven, when, by which run",
-		Long:  `Explain reads the ledger only. KEY is the path below public/system.` + "\n" + exitHelp,
-		Args:  wantArgs(cobra.ExactArgs(1)),
-		RunE:  func(c *cobra.Command, args []string) error { return runExplain(c.Context(), w, o, media.Key(args[0])) },
+		Long: `Explain reads the ledger, and makes no request to the bucket. KEY is the path below
+public/system.
+
+With the settings of the instance's database (DATABASE_URL, DB_HOST, …, from the
+environment or --env-file) it also asks that for the object's row, and says what prune
+would do with it, as the row is now: why it stays, until when it is too young, or that
+it may go and what goes before it. What prune did to its row is known for 90 days.
+` + exitHelp,
+		Example: `  mediamove explain cache/media_attachments/files/110/…/original/0f.jpeg
+  mediamove explain --env-file /home/mastodon/live/.env.production KEY   what prune would do with it`,
+		Args: wantArgs(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error { return runExplain(c.Context(), w, o, media.Key(args[0])) },
 	}
 	o.addFlags(c.Flags())
+	c.Flags().DurationVar(&o.minAge, "min-age", pruneAge, "as prune's: it leaves alone attachments that were fetched more recently")
 	return c
 }
 
-func runExplain(ctx context.Context, w *world, o *common, k media.Key) (err error) {
+func runExplain(ctx context.Context, w *world, o *explainOptions, k media.Key) (err error) {
+	if err := o.checkAge(); err != nil {
+		return err
+	}
 	led, err := o.reader(ctx, w)
 	if err != nil {
 		return err
@@ -38,12 +55,13 @@ func runExplain(ctx context.Context, w *world, o *common, k media.Key) (err erro
 	if err != nil {
 		return err
 	}
+	asked := o.foresee(ctx, w, led, s)
 	if o.json {
 		err = printJSON(w.stdout, s)
 	} else {
 		_, err = io.WriteString(w.stdout, s.screen())
 	}
-	if err == nil && s.silent() {
+	if err = errors.Join(asked, err); err == nil && s.silent() && s.Prune == nil {
 		return &somethingLeft{"the ledger knows nothing of this key"}
 	}
 	return err
@@ -68,11 +86,16 @@ type story struct {
 
 	Suspect  *suspectJSON  `json:"suspect,omitempty"`
 	Removals []removalJSON `json:"removals,omitempty"`
+
+	Clearings []clearingJSON `json:"clearings,omitempty"`
+	Prune     *prospectJSON  `json:"prune,omitempty"`
+
+	unasked bool // nothing says where the database is
 }
 
 // silent reports whether the ledger knows nothing of the key.
 func (s *story) silent() bool {
-	return s.Stored == nil && s.Finding == nil && s.Doubt == nil && s.Suspect == nil && len(s.Removals) == 0
+	return s.Stored == nil && s.Finding == nil && s.Doubt == nil && s.Suspect == nil && len(s.Removals)+len(s.Clearings) == 0
 }
 
 // A storedJSON is what the ledger has recorded. ModTime is the file's when it was read. A
@@ -97,44 +120,12 @@ type findingJSON struct {
 	At     time.Time   `json:"at"`
 }
 
-// A proofJSON is one thing that was proven: by which operation of which run, and when. It
-// is history, and stays although a later doubt has overtaken it.
-type proofJSON struct {
-	Level  string    `json:"level"`
-	Op     string    `json:"op"`
-	Run    int64     `json:"run"`
-	At     time.Time `json:"at"`
-	ETag   string    `json:"etag,omitempty"`
-	Detail string    `json:"detail,omitempty"`
-}
-
-// A standingJSON is what the proofs are worth by now: the best one that still stands, or in
-// Fallen why none does. Listings counts whole ones that showed the object as recorded.
-type standingJSON struct {
-	Level    string     `json:"level"`
-	Op       string     `json:"op,omitempty"`
-	Run      int64      `json:"run,omitempty"`
-	At       *time.Time `json:"at,omitempty"`
-	Listings int64      `json:"listings"`
-	Fallen   string     `json:"fallen,omitempty"`
-}
-
-// A doubtJSON is what a verify has found last; Since is the first run that found the same.
-type doubtJSON struct {
-	Verdict ledger.Verdict `json:"verdict"`
-	Cause   string         `json:"cause"`
-	Detail  string         `json:"detail,omitempty"`
-	ETag    string         `json:"etag,omitempty"`
-	Since   int64          `json:"since_run"`
-	Run     int64          `json:"run"`
-	At      time.Time      `json:"at"`
-}
-
 // readStory collects all that the ledger knows of a key. None of it is needed: the story
 // of a key that was only seen once is short.
 func readStory(ctx context.Context, led *ledger.Ledger, k media.Key) (*story, error) {
 	s := &story{Schema: "mediamove.explain/1", Key: string(k), Class: k.Class(), Cached: k.Cached(), Evidence: []proofJSON{}}
-	if p, err := media.Parse(k); err == nil {
+	p, err := media.Parse(k)
+	if err == nil {
 		s.ID, s.Style = p.ID, p.Style
 		if at, ok := p.Created(); ok {
 			s.Created = &at
@@ -158,7 +149,7 @@ func readStory(ctx context.Context, led *ledger.Ledger, k media.Key) (*story, er
 			return nil, err
 		}
 	}
-	if err := errors.Join(s.doubtAbout(ctx, led, k), s.cleaned(ctx, led, k)); err != nil {
+	if err := errors.Join(s.doubtAbout(ctx, led, k), s.cleaned(ctx, led, k), s.pruned(ctx, led, p)); err != nil {
 		return nil, err
 	}
 	f, err := led.Finding(ctx, k)
@@ -172,70 +163,8 @@ func readStory(ctx context.Context, led *ledger.Ledger, k media.Key) (*story, er
 	return s, nil
 }
 
-// proofOf says what was known when the object was recorded, which is the first proof.
-func proofOf(e ledger.Entry) string {
-	if e.Origin == ledger.Put {
-		return "our PUT was answered with the MD5 of the bytes that were hashed"
-	}
-	return "found in the bucket with the same bytes as on disk"
-}
-
-// opOf is the operation that this proof rests on: an adopted object was only looked at.
-func opOf(e ledger.Entry) string {
-	switch {
-	case e.Origin != ledger.Put:
-		return costs.HeadObject.String()
-	case e.PartSize > 0:
-		return costs.CompleteMultipartUpload.String()
-	}
-	return costs.PutObject.String()
-}
-
-// weigh adds the later proofs, and what they are all worth now.
-func (s *story) weigh(ctx context.Context, led *ledger.Ledger, k media.Key) error {
-	proofs, err := led.Evidence(ctx, k)
-	if err != nil {
-		return err
-	}
-	for _, p := range proofs {
-		s.Evidence = append(s.Evidence, proofJSON{levelWords(p.Level), p.Op.String(), p.Run, p.At.UTC(), p.ETag, p.Detail})
-	}
-	st, err := led.Standing(ctx, k)
-	if err != nil {
-		return err
-	}
-	s.Verified = &standingJSON{Level: levelWords(st.Level), Run: st.Run, At: instant(st.At), Listings: st.Passes, Fallen: st.Fallen}
-	if st.Level > 0 {
-		s.Verified.Op = st.Op.String()
-	}
-	return nil
-}
-
-// doubtAbout adds the last doubt, even if a later run has settled it.
-func (s *story) doubtAbout(ctx context.Context, led *ledger.Ledger, k media.Key) error {
-	d, err := led.DoubtAbout(ctx, k)
-	if errors.Is(err, ledger.ErrUnknown) {
-		return nil
-	}
-	s.Doubt = &doubtJSON{d.Verdict, d.Cause, d.Detail, d.ETag, d.Since, d.Run, d.At.UTC()}
-	return err
-}
-
-// levelWords says what a proof shows.
-func levelWords(l ledger.Level) string {
-	switch l {
-	case ledger.ReadBack:
-		return "read back to the last byte, with the SHA-256 that was moved"
-	case ledger.Listed:
-		return "a listing of the whole bucket shows it with the size and ETag that were recorded"
-	case ledger.Acknowledged:
-		return "the bucket's own answer when it was stored or found"
-	}
-	return "nothing"
-}
-
 // screen begins with what the key says by itself, then what the move, the proofs and the
-// doubts were, and ends with what cleanup runs did.
+// doubts were, and ends with what cleanup runs did and would do.
 func (s *story) screen() string {
 	var b strings.Builder
 	_, _ = fmt.Fprintf(&b, "%s\n", quoteKey(s.Key))
@@ -269,30 +198,6 @@ func (s *story) screen() string {
 	if s.silent() {
 		b.WriteString("\nthe ledger knows nothing of this key\n")
 	}
+	s.printPrune(&b)
 	return b.String()
-}
-
-// printVerified says what the proofs are worth by now, and what was doubted last.
-func (s *story) printVerified(b *strings.Builder) {
-	if v := s.Verified; v != nil {
-		switch {
-		case v.Fallen != "":
-			_, _ = fmt.Fprintf(b, "  NOT verified any more: %s\n", oneLine(v.Fallen))
-		default:
-			_, _ = fmt.Fprintf(b, "  verified: %s, run %d, %s\n", v.Level, v.Run, v.At.Format(time.RFC3339))
-		}
-		if v.Listings > 0 {
-			_, _ = fmt.Fprintf(b, "  seen as recorded by %s whole listings\n", count(v.Listings))
-		}
-	}
-	if d := s.Doubt; d != nil {
-		_, _ = fmt.Fprintf(b, "\nlast doubt: %s: %s (run %d", d.Verdict, oneLine(d.Cause), d.Run)
-		if d.Since != d.Run {
-			_, _ = fmt.Fprintf(b, ", and all since run %d", d.Since)
-		}
-		_, _ = fmt.Fprintf(b, ", %s)\n", d.At.Format(time.RFC3339))
-		if d.Detail != "" {
-			_, _ = fmt.Fprintf(b, "  %s\n", oneLine(d.Detail))
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"example.org/mediamove/costs"
 	"example.org/mediamove/fixtures"
 	"example.org/mediamove/fixtures/instance"
+	"example.org/mediamove/ledger"
 	"example.org/mediamove/media"
 )
 
@@ -158,4 +160,27 @@ func prunes(t *testing.T, collected func(schema string, code int, r result)) {
 		return fixtures.Fault{}
 	})
 	clean(exitLeft, "prune", "--budget", below, "--apply", "--allow-share", "100", "--trash", filepath.Join(t.TempDir(), "trash"))
+	clean(exitOK, "explain", string(l.restored(8001)))
+}
+
+// restored is the object of a young row that a run cleared and another restored.
+func (l *living) restored(id int64) media.Key {
+	l.t.Helper()
+	key := (&cached{l}).plantRow(id, map[string]string{"created_at": "now()"})
+	led, err := ledger.Open(l.t.Context(), l.state, ledger.Options{})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	c := ledger.Clearing{
+		Run: 1, Class: media.MediaAttachments, RowID: id, Columns: []byte("{}"), Reason: "over budget", Bytes: 7, Detail: "d", Plan: "p", Intended: l.now(),
+		ClearedAt: l.now(), Ended: l.now(), RestoredRun: 2, RestoredAt: l.now(),
+	}
+	err = led.IntendClearing(l.t.Context(), []ledger.Clearing{c})
+	for _, c.State = range []ledger.ClearState{ledger.ClearCleared, ledger.ClearDone, ledger.ClearRestored} {
+		err = errors.Join(err, led.EndClearings(l.t.Context(), []ledger.Clearing{c}))
+	}
+	if err = errors.Join(err, led.Close()); err != nil {
+		l.t.Fatal(err)
+	}
+	return key
 }

@@ -41,6 +41,7 @@ func failureCauses() []failureCause {
 func causeOf(err error) failureCause {
 	_, stop := errors.AsType[*stopped](err)
 	_, above := errors.AsType[*cleanup.AboveError](err)
+	_, bin := errors.AsType[*trashFault](err)
 	_, database := errors.AsType[*mastodon.DatabaseError](err)
 	is := func(targets ...error) bool {
 		for _, target := range targets {
@@ -61,7 +62,7 @@ func causeOf(err error) failureCause {
 		return causeLocked
 	case is(ledger.ErrBroken, errReadOnlyState):
 		return causeLedger
-	case is(trash.ErrBroken, trash.ErrClash):
+	case bin, is(trash.ErrBroken, trash.ErrClash):
 		return causeTrash
 	case database, is(cleanup.ErrRows): // before the settings: a server that is down has the same look
 		return causeDatabase

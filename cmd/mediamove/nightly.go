@@ -38,8 +38,9 @@ anybody else's), empties the trash of what is too old, and writes the metrics. W
 --apply it only reports.
 
 A guard that refuses forbids every deletion of the night; reports and metrics are still
-made. A ceiling forbids only the orphans. On a host that the mark does not name it does
-nothing and says so in one line; --take-over moves the work to this host.
+made. A ceiling forbids only the orphans, and so does a trash that is full or can't be
+used. On a host that the mark does not name it does nothing and says so in one line;
+--take-over moves the work to this host.
 ` + exitHelp,
 		Example: `  mediamove nightly --budget 100GB             what it would do
   mediamove nightly --budget 100GB --apply --metrics-file /var/lib/node_exporter/mediamove.prom`,
@@ -69,7 +70,8 @@ type nightlyReport struct {
 	sweep    *sweep
 	orphans  *orphansReport
 	prune    *pruneReport
-	aborted  int // uploads in parts
+	aborted  int   // uploads in parts
+	forgot   int64 // rows that the journal keeps no longer
 	errs     []error
 	forecast *forecastJSON
 	seconds  float64
@@ -96,13 +98,13 @@ func runNightly(ctx context.Context, w *world, o *nightlyOptions) (err error) {
 		return w.notHere()
 	}
 	if err != nil {
-		return err
+		return o.unbegun(ctx, w, budget, err)
 	}
 	if mine, err := o.mine(ctx, w, c); !mine {
 		return err
 	}
 	if err := c.openDatabase(ctx, w); err != nil {
-		return c.abandon(ctx, err)
+		return o.unbegun(ctx, w, budget, c.abandon(ctx, err))
 	}
 	defer func() { err = also(err, c.close()) }()
 	r := &nightlyReport{c: c, o: o, budget: budget}
@@ -196,6 +198,7 @@ func (r *nightlyReport) steps(ctx, side context.Context, w *world) (err error) {
 		r.prune.PruneReport, err = r.sweep.cache.WeighWithin(ctx, r.budget, r.sweep.found.Scan.All, orphansOf(r.sweep.found), max(cleanup.MaxShare, r.o.share))
 		if err == nil && r.o.apply {
 			r.orphans.expired = r.o.orphanTrash.expire(ctx, r.c) // what people deleted doesn't stay because of a guard
+			r.note(r.maintain(ctx))
 			err = why
 		}
 		return err
@@ -209,8 +212,12 @@ func (r *nightlyReport) effects(ctx context.Context) error {
 	if r.sweep.settled += settled; err != nil {
 		return err
 	}
-	err = r.orphans.o.remove(ctx, r.orphans, r.sweep, nil)
-	if err != nil {
+	switch err = r.orphans.o.remove(ctx, r.orphans, r.sweep, nil); {
+	case err == nil:
+	case trashAlone(ctx, err): // of the orphans only, as a ceiling is
+		r.orphans.err = err
+		r.note(err)
+	default:
 		return err
 	}
 	r.note(r.orphans.refusal) // a ceiling: of the orphans only
@@ -231,29 +238,7 @@ func (r *nightlyReport) effects(ctx context.Context) error {
 	if why := r.prune.over(); why != "" {
 		r.note(&somethingLeft{why})
 	}
-	return r.leftovers(ctx)
-}
-
-// leftovers aborts uploads in parts that this ledger began. This run holds its lock, so
-// no other run is at them. Anybody else's are Mastodon's own, perhaps under way.
-func (r *nightlyReport) leftovers(ctx context.Context) error {
-	uploads, err := r.c.ledger.Uploads(ctx)
-	if err != nil {
-		return err
-	}
-	for _, u := range uploads {
-		if u.Run == r.c.run {
-			continue
-		}
-		if err := r.c.bucket.Abort(ctx, u.Key, u.ID); err != nil {
-			return err
-		}
-		if err := r.c.ledger.RemoveUpload(ctx, u.ID); err != nil {
-			return err
-		}
-		r.aborted++
-	}
-	return nil
+	return errors.Join(r.leftovers(ctx), r.maintain(ctx))
 }
 
 func (r *nightlyReport) takeOver(ctx context.Context) error {

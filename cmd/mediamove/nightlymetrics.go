@@ -31,7 +31,7 @@ func (r *nightlyReport) writeMetrics(ctx context.Context, runErr error) error {
 
 // parts tells how the jobs of the night ended that came to their work.
 func (r *nightlyReport) parts(m *metrics, now time.Time) {
-	if r.orphans != nil && r.orphans.applied {
+	if r.orphans != nil && (r.orphans.applied || r.orphans.err != nil) {
 		m.end("orphans", now, r.orphans.outcome())
 	}
 	if r.prune != nil && r.prune.applied {
@@ -77,3 +77,28 @@ func (r *nightlyReport) bucketMetrics(m *metrics) {
 		}
 	}
 }
+
+// unbegun writes the metrics of a night that did not come to its work: who watches the
+// last success alone learns of it a day late, and never why.
+func (o *nightlyOptions) unbegun(ctx context.Context, w *world, budget cleanup.Budget, why error) error {
+	if o.metricsFile == "" {
+		return why
+	}
+	why, now := ended(ctx, why), time.Now()
+	m := &metrics{budget: budget.Bytes}
+	m.end("nightly", now, why)
+	m.fail(why)
+	ctx = context.WithoutCancel(ctx)
+	var past metricHistory = noHistory{}
+	if led, err := o.reader(ctx, w); err == nil {
+		defer func() { _ = led.Close() }() // it was only read
+		past = led
+	}
+	return also(why, m.save(ctx, o.metricsFile, past, now, w.logger(o.verbose)))
+}
+
+// noHistory is a ledger that can't be read.
+type noHistory struct{}
+
+// Runs knows none.
+func (noHistory) Runs(context.Context, int) ([]ledger.Run, error) { return nil, nil }

@@ -70,6 +70,8 @@ type nightlyJSON struct {
 	Prune    nightPrune    `json:"prune"`
 	Aborted  int           `json:"uploads_aborted"`
 	Settled  int           `json:"settled"`
+	Forgot   int64         `json:"rows_forgotten"`
+	Expired  int64         `json:"copies_expired"`
 	Forecast *forecastJSON `json:"forecast,omitempty"`
 	Problems []string      `json:"problems"`
 
@@ -99,7 +101,7 @@ type nightPrune struct {
 func (r *nightlyReport) json() nightlyJSON {
 	out := nightlyJSON{
 		Schema: "mediamove.nightly/1", Run: r.c.run, Budget: r.budget.Bytes, Holdings: []holdingJSON{}, Guards: []guardJSON{}, Applied: r.o.apply,
-		Orphans: nightOrphans{Above: []aboveJSON{}}, Aborted: r.aborted, Problems: []string{},
+		Orphans: nightOrphans{Above: []aboveJSON{}}, Aborted: r.aborted, Forgot: r.forgot, Problems: []string{},
 		spentJSON: r.c.usedBy(r.seconds), Complete: len(r.errs) == 0,
 	}
 	for _, err := range r.errs {
@@ -111,6 +113,7 @@ func (r *nightlyReport) json() nightlyJSON {
 	found := r.sweep.found
 	groups := sortGroups(found.Scan.Totals)
 	out.Objects, out.Bytes, out.After, out.Holdings = found.Scan.All.Objects, found.Scan.All.Bytes, r.holds(), holdingRows(found.Scan)
+	out.Expired = r.orphans.expired
 	out.Guards, out.Settled, out.Forecast = guardRows(found.Refusals), r.sweep.settled, r.forecast
 	out.Orphans.Candidates, out.Orphans.Waiting, out.Orphans.Removed = sumOf(found.Candidates), sumOf(found.Waiting), sumOf(r.orphans.removed)
 	out.Orphans.Review, out.Orphans.Unknown = ofKind(groups, ledger.Review), ofKind(groups, ledger.Unknown)
@@ -173,8 +176,9 @@ func (r *nightlyReport) printNight(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
-	if r.sweep.settled+r.aborted > 0 || r.orphans.expired > 0 {
-		fmt.Fprintf(b, "leftovers  %d intents of killed runs settled, %d uploads aborted, %d copies expired\n", r.sweep.settled, r.aborted, r.orphans.expired)
+	if int64(r.sweep.settled+r.aborted)+r.orphans.expired+r.forgot > 0 {
+		fmt.Fprintf(b, "leftovers  %d intents of killed runs settled, %d uploads aborted, %d copies and %d rows of the journal expired\n",
+			r.sweep.settled, r.aborted, r.orphans.expired, r.forgot)
 	}
 	fmt.Fprintf(b, "now        %s", size(r.holds()))
 	if r.forecast != nil {

@@ -213,6 +213,8 @@ type rowsUndoneJSON struct {
 	Restored int64 `json:"restored"`
 	Refilled int64 `json:"refilled"`
 	Lost     int64 `json:"lost"`
+
+	Forgotten int64 `json:"forgotten"`
 }
 
 type undoneJSON struct {
@@ -223,7 +225,7 @@ type undoneJSON struct {
 
 func (r *undoReport) json() undoJSON {
 	out := undoJSON{
-		Schema: "mediamove.undo/1", Run: r.c.run, Of: r.of, Outcomes: map[string]sumJSON{}, Cancelled: r.cancelled, NotBack: []undoneJSON{}, Rows: rowsUndoneJSON(r.rows),
+		Schema: "mediamove.undo/1", Run: r.c.run, Of: r.of, Outcomes: map[string]sumJSON{}, Cancelled: r.cancelled, NotBack: []undoneJSON{}, Rows: rowsUndoneJSON{r.rows.Restored, r.rows.Refilled, r.rows.Lost, r.forgotten},
 		spentJSON: r.c.usedBy(r.seconds), Complete: r.err == nil,
 	}
 	for outcome := range maps.Keys(r.outcomes) {

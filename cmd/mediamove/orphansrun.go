@@ -104,14 +104,14 @@ func (o *orphansOptions) remove(ctx context.Context, r *orphansReport, s *sweep,
 	}
 	bin, err := o.trash.open(ctx, c)
 	if err != nil {
-		return err
+		return asTrashFault(err)
 	}
 	cleaner := s.cleaner(o.access, cleanup.Policy)
 	if bin != nil {
-		defer func() { err = errors.Join(err, bin.Store.Close()) }()
+		defer func() { err = errors.Join(err, asTrashFault(bin.Store.Close())) }()
 		cleaner.Bin = bin
 		if r.expired, _, err = bin.Store.Expire(ctx); err != nil {
-			return fmt.Errorf("empty the trash of what is too old: %w", err)
+			return asTrashFault(fmt.Errorf("empty the trash of what is too old: %w", err))
 		}
 	} else {
 		r.expired = o.trash.expire(ctx, c)

@@ -31,6 +31,7 @@ type pruneReport struct {
 	skipped int64 // had changed
 	dropped int64 // rows of the plan that may not be cleared any more
 	removed cleanup.Sum
+	expired int64 // copies that the trash kept long enough
 	kept    map[string]int64
 	seconds float64
 }
@@ -85,6 +86,9 @@ func (r *pruneReport) steps(ctx context.Context, plan *cleanup.PlanFile) (err er
 	}
 	if r.o.save != "" || effect {
 		if why := r.refuses(); why != nil {
+			if effect && r.o.trash.dir != noTrash {
+				r.expired = r.o.trash.expire(ctx, r.c) // copies don't stay longer because of a guard
+			}
 			return r.refuse(why)
 		}
 	}
@@ -141,6 +145,9 @@ func (r *pruneReport) apply(ctx context.Context, plan string, rows func(context.
 	if bin != nil {
 		defer func() { err = errors.Join(err, bin.Store.Close()) }()
 		p.Cleaner.Bin = bin
+		if r.expired, _, err = bin.Store.Expire(ctx); err != nil {
+			return fmt.Errorf("empty the trash of what is too old: %w", err)
+		}
 	}
 	r.applied = true
 	settled, err := p.Settle(ctx)

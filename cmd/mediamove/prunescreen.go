@@ -68,6 +68,7 @@ type pruneJSON struct {
 	Dropped     int64            `json:"rows_dropped"`
 	Removed     sumJSON          `json:"removed"`
 	NotRemoved  map[string]int64 `json:"not_removed"`
+	Expired     int64            `json:"copies_expired"`
 	Refusal     string           `json:"refusal,omitempty"`
 	Plan        *planFileJSON    `json:"plan,omitempty"`
 
@@ -122,7 +123,7 @@ func (r *pruneReport) json() pruneJSON {
 	out := pruneJSON{
 		Schema: "mediamove.prune/1", Run: r.c.run, Budget: r.budget.Bytes, Target: r.budget.Target,
 		Holdings: []holdingJSON{}, Claims: claimRows(r.claims), Kept: []keepJSON{}, Oldest: oldestJSON{}, Guards: []guardJSON{}, WithUSD: "0.00", WithoutUSD: "0.00",
-		Applied: r.applied, Cleared: r.rows, Skipped: r.skipped, Dropped: r.dropped, Removed: sumOf(r.removed), NotRemoved: r.kept,
+		Applied: r.applied, Cleared: r.rows, Skipped: r.skipped, Dropped: r.dropped, Removed: sumOf(r.removed), NotRemoved: r.kept, Expired: r.expired,
 		spentJSON: r.c.usedBy(r.seconds), Complete: r.err == nil,
 	}
 	if out.NotRemoved == nil {
@@ -217,6 +218,9 @@ func (r *pruneReport) printDone(b *strings.Builder) {
 	}
 	if r.dropped > 0 {
 		fmt.Fprintf(b, "kept       %s rows of the plan: they may not be cleared any more\n", count(r.dropped))
+	}
+	if r.expired > 0 {
+		fmt.Fprintf(b, "trash      %s expired after 30 days\n", objectsOf(r.expired))
 	}
 	if why := r.over(); why != "" {
 		fmt.Fprintf(b, "\nNOT within the budget: %s\n", why)

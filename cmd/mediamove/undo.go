@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +34,8 @@ func newUndo(w *world) *cobra.Command {
 		Long: `Undo puts back every object that the run removed and whose copy is in the trash, byte
 for byte and with its headers, if nothing newer stands there; and cancels the marks
 that the run made, so that their waiting begins anew. What was put back is not removed
-again by itself. mediamove journal shows the runs.
+again by itself. mediamove journal shows the runs. Rows that prune cleared have their
+columns again if their objects are back; the journal of rows goes back for 90 days.
 ` + exitHelp,
 		Example: `  mediamove undo 1187
   mediamove undo 1187 --key cache/media_attachments/files/…/original/….jpeg`,
@@ -83,6 +85,7 @@ type undoReport struct {
 	cancelled int64
 	rows      cleanup.RowsUndone // of a prune
 	pruned    bool
+	forgotten int64 // rows that the journal has no more
 	err       error
 	seconds   float64
 }
@@ -163,6 +166,9 @@ func (r *undoReport) undoRows(ctx context.Context, w *world, key media.Key) (err
 	if key != "" {
 		return nil
 	}
+	if r.forgotten, err = r.forgets(ctx); err != nil {
+		return err
+	}
 	if r.pruned, err = cleanup.HasRows(ctx, r.c.ledger, r.of); err != nil || !r.pruned {
 		return err
 	}
@@ -178,6 +184,24 @@ func (r *undoReport) undoRows(ctx context.Context, w *world, key media.Key) (err
 	rows := cleanup.UndoRows{DB: r.c.db, Journal: r.c.ledger, Run: r.c.run, Now: r.c.now}
 	r.rows, err = rows.Take(ctx, r.of)
 	return err
+}
+
+// forgets asks how many of the rows have expired in the journal since.
+func (r *undoReport) forgets(ctx context.Context) (int64, error) {
+	of, err := r.c.ledger.Run(ctx, r.of)
+	if err != nil {
+		return 0, err
+	}
+	var counts struct {
+		Prune   int64 `json:"rows"`
+		Nightly int64 `json:"rows_cleared"`
+	}
+	if len(of.Counts) > 0 { // a killed run has none
+		if err := json.Unmarshal(of.Counts, &counts); err != nil {
+			return 0, fmt.Errorf("read what run %d counted: %w", r.of, err)
+		}
+	}
+	return cleanup.Forgotten(ctx, r.c.ledger, r.of, counts.Prune+counts.Nightly)
 }
 
 // maxUndone bounds what the last screen lists one by one; the journal has all.
@@ -206,6 +230,9 @@ func (r *undoReport) screen() string {
 		fmt.Fprintf(&b, "  %-40s %10s\n", "rows restored", count(r.rows.Restored))
 		fmt.Fprintf(&b, "  %-40s %10s\n", "rows that Mastodon has filled again", count(r.rows.Refilled))
 		fmt.Fprintf(&b, "  %-40s %10s  (Mastodon fetches them when somebody looks)\n", "rows without their objects", count(r.rows.Lost))
+	}
+	if r.forgotten > 0 {
+		fmt.Fprintf(&b, "  %-40s %10s  (after %d days: no row names their objects, and Mastodon fetches them when somebody looks)\n", "rows that the journal has forgotten", count(r.forgotten), ledger.ClearingLife/(24*time.Hour))
 	}
 	if len(r.outcomes) == 0 {
 		b.WriteString("  nothing that this run removed is to be put back\n")

@@ -1,3 +1,5 @@
+CREATE INDEX clearing_finished ON clearing (max(ended_ns, restored_ns)) WHERE state IN ('skipped', 'done', 'restored');
+
 CREATE INDEX clearing_open ON clearing (state) WHERE state = 'intent' OR state = 'cleared';
 
 CREATE UNIQUE INDEX clearing_row ON clearing (class, row_id, run);
@@ -222,7 +224,10 @@ WHEN NOT (
 		AND (NEW.detail, NEW.cleared_ns, NEW.ended_ns) = (OLD.detail, OLD.cleared_ns, OLD.ended_ns))
 BEGIN SELECT RAISE(ABORT, 'an intent is skipped or cleared, and only what was cleared is done or restored, each at its time'); END;
 
-CREATE TRIGGER clearing_kept BEFORE DELETE ON clearing BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER clearing_kept BEFORE DELETE ON clearing
+WHEN OLD.state NOT IN ('skipped', 'done', 'restored')
+	OR max(OLD.ended_ns, OLD.restored_ns) >= coalesce((SELECT at_ns FROM scan ORDER BY run DESC LIMIT 1), 0) - 7776000000000000
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only, but for what was finished 90 days before the last scan'); END;
 
 CREATE TRIGGER evidence_fixed BEFORE UPDATE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
 
