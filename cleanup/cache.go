@@ -125,7 +125,22 @@ func orderKey(f *mastodon.Fate, k media.Key) media.Key {
 	if f.Class != media.MediaAttachments {
 		class = 2
 	}
-	return media.Key(fmt.Sprintf("%d %010d %019d %019d %s", class, week(f.Since), math.MaxInt64-max(0, f.Bytes), f.ID, k))
+	b := make([]byte, 0, len("1 0000000000 0000000000000000000 0000000000000000000 ")+len(k))
+	b = strconv.AppendInt(b, int64(class), 10)
+	b = appendPadded(b, week(f.Since), 10)
+	b = appendPadded(b, math.MaxInt64-max(0, f.Bytes), 19)
+	b = appendPadded(b, f.ID, 19)
+	return media.Key(append(append(b, ' '), k...))
+}
+
+// appendPadded appends a space and n, which is not negative, with so many digits.
+func appendPadded(b []byte, n int64, digits int) []byte {
+	const zeros = "0000000000000000000"
+	var space [len(zeros)]byte
+	text := strconv.AppendInt(space[:0], n, 10)
+	b = append(b, ' ')
+	b = append(b, zeros[:max(0, digits-len(text))]...)
+	return append(b, text...)
 }
 
 // A Prunable is one row that may be cleared, with its objects.
