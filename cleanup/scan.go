@@ -62,10 +62,11 @@ type Survey struct {
 	held   marks
 }
 
-// A watcher sees every page after it was judged.
+// A watcher sees every page after it was judged, and is told when that was the last.
 type watcher interface {
 	begin()
 	page(ctx context.Context, all []judged) error
+	end(ctx context.Context) error
 }
 
 // Page is how many objects are judged together: some pages of the listing. A question to
@@ -116,6 +117,11 @@ func (s *Survey) Scan(ctx context.Context) (*Scan, error) {
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
+	}
+	if s.Cache != nil {
+		if err := s.Cache.end(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.mark(ctx, t, s.held.rest()); err != nil {
 		return nil, err

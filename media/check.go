@@ -2,7 +2,6 @@ package media
 
 import (
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -47,13 +46,24 @@ func keyFault(s string) string {
 			}
 		}
 	}
-	for seg := range strings.SplitSeq(s, "/") {
-		switch seg {
-		case "":
-			return "contains an empty path segment"
-		case ".", "..":
-			return "contains a . or .. path segment"
+	return segmentFault(s)
+}
+
+// segmentFault looks at what stands between slashes, in one pass.
+func segmentFault(s string) string {
+	for start, i := 0, 0; i <= len(s); i++ {
+		if i < len(s) && s[i] != '/' {
+			continue
 		}
+		switch i - start {
+		case 0:
+			return "contains an empty path segment"
+		case 1, 2:
+			if seg := s[start:i]; seg == "." || seg == ".." {
+				return "contains a . or .. path segment"
+			}
+		}
+		start = i + 1
 	}
 	return ""
 }
