@@ -45,7 +45,7 @@ func TestSelected(t *testing.T) {
 		args []string
 		want string // empty: an error
 	}{
-		{nil, "upload100k noop verify100k upload10k latency kill versity memory walk big verify1m orphans1m"},
+		{nil, "upload100k noop verify100k upload10k latency kill versity memory walk big verify1m orphans1m prune1m"},
 		{[]string{"-only", "walk,cold"}, "walk cold"},
 		{[]string{"-only", "nothing"}, ""},
 		{[]string{"stray"}, ""},

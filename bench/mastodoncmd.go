@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"example.org/mediamove/bench/sink"
@@ -27,6 +28,7 @@ type estate struct {
 	Log      string            // file with every statement
 	Spec     instance.Spec
 	Owned    int            // objects
+	Bytes    int64          // of all objects
 	Planted  map[string]int // objects that nobody owns, by the kind of instance.Orphan
 }
 
@@ -50,6 +52,15 @@ func populace(objects int) instance.Spec {
 	}
 }
 
+// hoard is the same for prune: every attachment has a post of its own, so that asking
+// what became of the posts is as much work as it is on an instance, and the median makes
+// a million objects 100 GB.
+func hoard(objects int) instance.Spec {
+	s := populace(objects)
+	s.Statuses, s.Median = s.Attachments, 69_300
+	return s
+}
+
 // runMastodon is the subcommand that makes an estate, prints it as JSON and keeps its
 // PostgreSQL running until it is told to end. A process of its own for the reasons of
 // [runGentree], and because what it starts shares its core.
@@ -58,22 +69,26 @@ func runMastodon(ctx context.Context, args []string) error {
 	to := fs.String("sink", "", "`URL` of the sink")
 	bucket := fs.String("bucket", "bench", "`NAME` of the bucket in the sink")
 	objects := fs.Int("objects", 1_000_000, "objects to put there, those that nobody owns included")
-	state := fs.String("state", "", "state `DIR` of a ledger that is to know them all")
+	state := fs.String("state", "", "state `DIR` of a ledger that is to know them all; empty: none")
+	cache := fs.Bool("cache", false, "an instance to prune: 100 GB in a million objects, and a post for every attachment; no log of statements")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if *to == "" || *state == "" {
-		return errors.New("mastodon needs -sink and -state")
+	if *to == "" {
+		return errors.New("mastodon needs -sink")
 	}
-	// An instance of this size is given more memory than a test. Every statement goes
-	// into the log with its process, without its parameters.
-	server, err := pgtest.Open(ctx, pgtest.Config("shared_buffers=512MB"), pgtest.Config("log_statement=all"),
-		pgtest.Config("log_parameter_max_length=0"), pgtest.Config("log_line_prefix="+logPrefix))
+	spec, options := populace(*objects), []pgtest.Option{pgtest.Config("shared_buffers=512MB")} // more than for a test
+	if *cache {
+		spec = hoard(*objects)
+	} else { // every statement goes into the log with its process, without its parameters
+		options = append(options, pgtest.Config("log_statement=all"), pgtest.Config("log_parameter_max_length=0"), pgtest.Config("log_line_prefix="+logPrefix))
+	}
+	server, err := pgtest.Open(ctx, options...)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	e := &estate{PID: server.PID(), Log: server.LogFile(), Spec: populace(*objects), Planted: map[string]int{}}
+	e := &estate{PID: server.PID(), Log: server.LogFile(), Spec: spec, Planted: map[string]int{}}
 	if err := e.load(ctx, server); err != nil {
 		return err
 	}
@@ -100,10 +115,11 @@ func (e *estate) load(ctx context.Context, server *pgtest.Cluster) error {
 	return db.Vacuum(ctx)
 }
 
-// store says n objects to the sink, and to a ledger, as [runFill] does.
+// store says n objects to the sink, and to a ledger if one is named, as [runFill] does.
 func (e *estate) store(ctx context.Context, n int, to, state string) error {
 	all := make([]sink.Object, 0, n)
 	for o := range e.objects(n) {
+		e.Bytes += o.Size
 		all = append(all, o)
 	}
 	if len(all) != n {
@@ -111,23 +127,23 @@ func (e *estate) store(ctx context.Context, n int, to, state string) error {
 	}
 	order := rand.New(rand.NewPCG(1, 2))
 	order.Shuffle(n, func(i, j int) { all[i], all[j] = all[j], all[i] })
-	at := time.Now()
-	if err := fillLedger(ctx, state, at, func(yield func(media.File) bool) {
+	if state != "" {
+		if err := fillLedger(ctx, state, time.Now(), files(all)); err != nil {
+			return err
+		}
+	}
+	return fillSink(ctx, to, slices.Values(all))
+}
+
+// files are those that somebody would have moved to make these objects.
+func files(all []sink.Object) iter.Seq[media.File] {
+	return func(yield func(media.File) bool) {
 		for _, o := range all {
 			if !yield(media.File{Key: media.Key(o.Key), Size: o.Size, ModTime: o.At, Mode: 0o644}) {
 				return
 			}
 		}
-	}); err != nil {
-		return err
 	}
-	return fillSink(ctx, to, func(yield func(sink.Object) bool) {
-		for _, o := range all {
-			if !yield(o) {
-				return
-			}
-		}
-	})
 }
 
 // objects yields n of them: first what rows own, then what nobody does.

@@ -25,6 +25,7 @@ func measures() []measure {
 		{"big", "large files", []string{"t1g", "t4g"}, false, big},
 		{"verify1m", "a ledger compared with a listing", []string{"t1", "o100k", "o1m"}, false, verify1m},
 		{"orphans1m", "a million objects held against a database", []string{"t1", "i1m"}, false, orphans1m},
+		{"prune1m", "a budget for a million objects", []string{"t1", "i1m"}, false, prune1m},
 		{"cold", "second run after the page cache was dropped", []string{"t100k-disk"}, true, cold},
 	}
 }

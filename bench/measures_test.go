@@ -23,12 +23,13 @@ import (
 
 // An actor plays a client: the test binary under another command line.
 type actor struct {
-	tree, base string // base is the bucket's URL
-	memory     string // file of keys sent; empty: asks the bucket by a listing
-	heads      bool   // a HEAD after each PUT
-	mark       bool   // reads and writes the owner mark
-	compare    bool   // sends nothing, see [actor.check]
-	search     bool   // sends nothing, see [actor.lookThrough]
+	tree, base string   // base is the bucket's URL
+	memory     string   // file of keys sent; empty: asks the bucket by a listing
+	heads      bool     // a HEAD after each PUT
+	mark       bool     // reads and writes the owner mark
+	compare    bool     // sends nothing, see [actor.check]
+	search     bool     // sends nothing, see [actor.lookThrough]
+	prune      []string // the command line, see [actor.prunes]
 	http       *http.Client
 }
 
@@ -49,6 +50,8 @@ func newActor(args []string) *actor {
 	}
 	switch {
 	case len(args) == 0:
+	case args[0] == "bind", args[0] == "prune":
+		return &actor{base: os.Getenv("S3_ENDPOINT") + "/" + os.Getenv("S3_BUCKET"), prune: args, http: http.DefaultClient}
 	case args[0] == "sync", args[0] == "verify", args[0] == "orphans":
 		a := &actor{
 			tree: args[1], base: os.Getenv("S3_ENDPOINT") + "/" + os.Getenv("S3_BUCKET"),
@@ -83,6 +86,8 @@ func (a *actor) play() error {
 		return a.check()
 	case a.search:
 		return a.lookThrough()
+	case a.prune != nil:
+		return a.prunes()
 	}
 	known, err := a.known()
 	if err != nil {
@@ -224,6 +229,7 @@ func TestMeasures(t *testing.T) {
 		{"verify100k", 4, 8, []string{"| 1 / 1 |", "| rclone check --size-only | 1 |", "mediamove verify ROOT: LISTs: 1 (limit 1): met"}},
 		{"verify1m", 2, 6, []string{"2100 objects in ledger and bucket", "| 3 / 1 |", "LISTs: 3 (limit 3): met", "one GET: 0 (limit 0): met", "peak with o1m against the peak with o100k"}},
 		{"orphans1m", 8, 15, []string{"| bare listing + COPY | 1 |", "2000 keys. ", "| 2 / 1 |", "LISTs: 2 (limit 2): met", "one GET: 0 (limit 0): met", "all of it moved before: peak memory"}},
+		{"prune1m", 10, 9, []string{"| bare listing + COPY, and what prune asks besides | 1 |", "2000 keys, ", "| 2 / 1 |", "one GET: 0 (limit 0): met", "requests that delete: 11 (limit 60): met", "not cleared: 0 (limit 0): met", "worked out | 0 | 99 | 0 | 0 | 99 | 0 |"}},
 		{"memory", 4, 3, []string{"| mediamove, again | 1 |", "peak with s300k against the peak with t10k"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

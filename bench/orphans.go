@@ -88,7 +88,7 @@ func (h *harness) searched(ctx context.Context, m measure, w *search) error {
 	if err != nil {
 		return err
 	}
-	bare, err := bareClient(w.mastodon.DSN)
+	bare, err := bareClient(bareScan, w.mastodon.DSN)
 	if err != nil {
 		return err
 	}
@@ -220,21 +220,27 @@ func (h *harness) reportSearch(all results, w *search) {
 }
 
 // bareClient is this program, see [runBare].
-func bareClient(dsn string) (client, error) {
+func bareClient(name, dsn string, flags ...string) (client, error) {
 	self, err := os.Executable()
 	c := mediamoveClient("")
-	c.name, c.says = bareScan, true
-	c.argv = func(job) []string { return []string{self, "bare", "-dsn", dsn} }
+	c.name, c.says = name, true
+	c.argv = func(job) []string { return append([]string{self, "bare", "-dsn", dsn}, flags...) }
 	return c, err
 }
 
-// orphansClient scans, after the switch: Mastodon writes to the bucket.
+// orphansClient scans.
 func orphansClient(name, path string, database map[string]string) client {
+	return switchedClient(name, path, database, "orphans", "--json")
+}
+
+// switchedClient runs a command that needs the database, after the switch: Mastodon
+// writes to the bucket.
+func switchedClient(name, path string, database map[string]string, command ...string) client {
 	c := mediamoveClient(path)
 	env := c.env
 	c.name, c.says = name, true
 	c.argv = func(j job) []string {
-		return []string{path, "orphans", "--json", "--state", filepath.Join(j.home, "state")}
+		return append(append([]string{path}, command...), "--state", filepath.Join(j.home, "state"))
 	}
 	c.env = func(j job) []string {
 		all := append(env(j), "S3_ENABLED=true") // the last of a name counts
@@ -256,15 +262,18 @@ type mastodonProc struct {
 	read int64 // of the log
 }
 
-// startMastodon fills the bucket of j, and the ledger in its home.
-func (h *harness) startMastodon(ctx context.Context, j job, objects int) (*mastodonProc, error) {
+// startMastodon fills the bucket of j, and the ledger in its home unless there are flags.
+func (h *harness) startMastodon(ctx context.Context, j job, objects int, flags ...string) (*mastodonProc, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	p := &mastodonProc{}
-	p.cmd = exec.CommandContext(ctx, "taskset", "-c", strconv.Itoa(h.sinkCPU), self, "mastodon", "-sink", j.url,
-		"-bucket", j.bucket, "-objects", strconv.Itoa(objects), "-state", filepath.Join(j.home, "state"))
+	if flags == nil {
+		flags = []string{"-state", filepath.Join(j.home, "state")}
+	}
+	argv := append([]string{"-c", strconv.Itoa(h.sinkCPU), self, "mastodon", "-sink", j.url, "-bucket", j.bucket, "-objects", strconv.Itoa(objects)}, flags...)
+	p.cmd = exec.CommandContext(ctx, "taskset", argv...)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -162,7 +162,7 @@ func TestMastodon(t *testing.T) {
 			t.Fatalf("%s: listed as %q, recorded as %q", k, listed[k], rows[k])
 		}
 	}
-	bare, err := bareClient(p.DSN)
+	bare, err := bareClient(bareScan, p.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestMastodon(t *testing.T) {
 
 func TestMastodonFails(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"-sink", "http://127.0.0.1:1"}, {"-state", t.TempDir()}, {"-unknown"}} {
+	for _, args := range [][]string{nil, {"-state", t.TempDir()}, {"-unknown"}} {
 		if err := runMastodon(t.Context(), args); err == nil {
 			t.Errorf("%q: no error", args)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ type Cache struct {
 	Scratch Scratch
 
 	mu     sync.Mutex
+	held   []judged                  // not asked about yet
 	cached Sum                       // remote attachments and cards, all of them
 	open   Sum                       // of these, what may be cleared
 	kept   map[mastodon.Keep]Sum     // why not
@@ -40,26 +42,63 @@ type Cache struct {
 // prunable are the classes whose files come back by themselves when somebody looks.
 func prunable(c media.Class) bool { return c == media.MediaAttachments || c == media.PreviewCards }
 
+// askedMost is how many objects are held back until the database is asked about their
+// rows: it reads every report for each question.
+const askedMost = 10_000
+
 // begin empties what it adds up.
 func (c *Cache) begin() {
+	c.held = nil
 	c.kept, c.oldest = map[mastodon.Keep]Sum{}, map[media.Class]time.Time{}
 }
 
-// page notes what of a judged page is cache.
+// concerns says whether an object is cache, or was.
+func (c *Cache) concerns(j *judged) bool {
+	return j.pruned || j.kind == "" && j.row != nil && j.row.Remote && prunable(j.row.Class)
+}
+
+// page notes what of a judged page is cache, when there is enough of it.
 func (c *Cache) page(ctx context.Context, all []judged) error {
-	ids := map[media.Class][]int64{}
-	seen := map[media.Class]map[int64]struct{}{}
-	for i := range all {
-		if r := all[i].row; all[i].kind == "" && r != nil && r.Remote && prunable(r.Class) {
-			if seen[r.Class] == nil {
-				seen[r.Class] = map[int64]struct{}{}
-			}
-			if _, twice := seen[r.Class][r.ID]; !twice {
-				seen[r.Class][r.ID] = struct{}{}
-				ids[r.Class] = append(ids[r.Class], r.ID)
-			}
+	return c.ask(ctx, c.take(all, askedMost))
+}
+
+// end notes what was held back.
+func (c *Cache) end(ctx context.Context) error { return c.ask(ctx, c.take(nil, 0)) }
+
+// take adds to what is held back, and returns all of it if that is so many or more.
+func (c *Cache) take(more []judged, enough int) (all []judged) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range more {
+		if c.concerns(&more[i]) {
+			c.held = append(c.held, more[i])
 		}
 	}
+	if len(c.held) < enough {
+		return nil
+	}
+	all, c.held = c.held, nil
+	return all
+}
+
+// cachedRows are the rows of what is cache, each once.
+func cachedRows(all []judged) map[media.Class][]int64 {
+	ids := map[media.Class][]int64{}
+	for i := range all {
+		if r := all[i].row; !all[i].pruned {
+			ids[r.Class] = append(ids[r.Class], r.ID)
+		}
+	}
+	for class := range ids {
+		slices.Sort(ids[class])
+		ids[class] = slices.Compact(ids[class])
+	}
+	return ids
+}
+
+// ask asks about the rows of these objects, and notes what becomes of them.
+func (c *Cache) ask(ctx context.Context, all []judged) error {
+	ids := cachedRows(all)
 	var fates map[media.Class]map[int64]mastodon.Fate
 	if len(ids) > 0 {
 		var err error
@@ -81,9 +120,6 @@ func (c *Cache) page(ctx context.Context, all []judged) error {
 func (c *Cache) note(ctx context.Context, j *judged, fates map[media.Class]map[int64]mastodon.Fate) error {
 	if j.pruned {
 		return c.leftover(ctx, j)
-	}
-	if j.kind != "" || j.row == nil || !j.row.Remote || !prunable(j.row.Class) {
-		return nil
 	}
 	c.cached.add(j.object.Size)
 	fate, ok := fates[j.row.Class][j.row.ID]
@@ -125,7 +161,22 @@ func orderKey(f *mastodon.Fate, k media.Key) media.Key {
 	if f.Class != media.MediaAttachments {
 		class = 2
 	}
-	return media.Key(fmt.Sprintf("%d %010d %019d %019d %s", class, week(f.Since), math.MaxInt64-max(0, f.Bytes), f.ID, k))
+	b := make([]byte, 0, len("1 0000000000 0000000000000000000 0000000000000000000 ")+len(k))
+	b = strconv.AppendInt(b, int64(class), 10)
+	b = appendPadded(b, week(f.Since), 10)
+	b = appendPadded(b, math.MaxInt64-max(0, f.Bytes), 19)
+	b = appendPadded(b, f.ID, 19)
+	return media.Key(append(append(b, ' '), k...))
+}
+
+// appendPadded appends a space and n, which is not negative, with so many digits.
+func appendPadded(b []byte, n int64, digits int) []byte {
+	const zeros = "0000000000000000000"
+	var space [len(zeros)]byte
+	text := strconv.AppendInt(space[:0], n, 10)
+	b = append(b, ' ')
+	b = append(b, zeros[:max(0, digits-len(text))]...)
+	return append(b, text...)
 }
 
 // A Prunable is one row that may be cleared, with its objects.

@@ -1,6 +1,8 @@
 package cleanup
 
 import (
+	"slices"
+
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/mastodon"
 	"example.org/mediamove/media"
@@ -56,35 +58,34 @@ func locate(objects []r2.Object) []place {
 
 func idsOf(objects []r2.Object) map[media.Class][]int64 { return idsAt(locate(objects)) }
 
-// idsAt collects the rows to ask for. Listings are sorted, so an object's styles and
-// its row's other files stand close together: most doubles are neighbours.
+// idsAt collects the rows to ask for, each once. Listings are sorted, so an object's
+// styles and its row's other files stand close together: most doubles are neighbours.
 func idsAt(places []place) map[media.Class][]int64 {
 	ids := make(map[media.Class][]int64)
-	seen := make(map[media.Class]map[int64]struct{})
+	last := new(place)
 	for i := range places {
-		p := &places[i].path
-		if places[i].reason != "" {
+		at := &places[i]
+		if at.reason != "" || last.path.Class == at.path.Class && last.path.ID == at.path.ID {
 			continue
 		}
-		if seen[p.Class] == nil {
-			seen[p.Class] = make(map[int64]struct{})
-		}
-		if _, double := seen[p.Class][p.ID]; !double {
-			seen[p.Class][p.ID] = struct{}{}
-			ids[p.Class] = append(ids[p.Class], p.ID)
-		}
+		ids[at.path.Class] = append(ids[at.path.Class], at.path.ID)
+		last = at
+	}
+	for class := range ids {
+		slices.Sort(ids[class])
+		ids[class] = slices.Compact(ids[class])
 	}
 	return ids
 }
 
 func judge(o r2.Object, rows mastodon.Rows) judged {
 	p, reason := askable(o.Key)
-	return judgeAt(o, &place{p, reason}, rows)
+	return judgeAt(o, &place{p, reason}, rows, nil)
 }
 
 // judgeAt says who owns o, which is at p. rows must be younger than o's listing and hold
-// the answer for every id of [idsAt].
-func judgeAt(o r2.Object, at *place, rows mastodon.Rows) judged {
+// the answer for every id of [idsAt]; near is one of them that may be o's, or nil.
+func judgeAt(o r2.Object, at *place, rows mastodon.Rows, near *media.Row) judged {
 	if o.Key.Reserved() {
 		return judged{object: o}
 	}
@@ -96,9 +97,12 @@ func judgeAt(o r2.Object, at *place, rows mastodon.Rows) judged {
 	if !ok {
 		return judged{object: o, kind: ledger.Unknown, reason: reasonUnasked}
 	}
-	var row *media.Row
-	if r, ok := asked[p.ID]; ok {
-		row = &r
+	row := near // neighbours of a listing mostly share theirs
+	if near == nil || near.Class != p.Class || near.ID != p.ID {
+		row = nil
+		if r, ok := asked[p.ID]; ok {
+			row = &r
+		}
 	}
 	switch why := media.Judge(p, row); {
 	case why == media.Owned:

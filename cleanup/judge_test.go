@@ -106,7 +106,7 @@ func TestIDs(t *testing.T) {
 	} {
 		objects = append(objects, r2.Object{Key: k})
 	}
-	want := map[media.Class][]int64{media.Accounts: {1, 3}, media.MediaAttachments: {109348126000000001, 1}}
+	want := map[media.Class][]int64{media.Accounts: {1, 3}, media.MediaAttachments: {1, 109348126000000001}}
 	if d := cmp.Diff(want, idsOf(objects)); d != "" {
 		t.Error(d)
 	}

@@ -37,10 +37,11 @@ type reservoir struct {
 func newSample(now time.Time) *sample { return &sample{now, map[stratum]*reservoir{}} }
 
 func (s *sample) see(o r2.Object) {
-	if o.Key.Class() == media.Outside || o.Key.Private() {
+	class := o.Key.Class()
+	if class == media.Outside || class.Private() {
 		return
 	}
-	at := stratum{o.Key.Class(), o.Key.Cached(), 2}
+	at := stratum{class, o.Key.Cached(), 2}
 	switch age := s.now.Sub(o.LastModified); {
 	case age < 7*24*time.Hour:
 		at.age = 0

@@ -59,16 +59,19 @@ type Survey struct {
 
 	begun  begun
 	listed atomic.Int64
+	held   marks
 }
 
-// A watcher sees every page after it was judged.
+// A watcher sees every page after it was judged, and is told when that was the last.
 type watcher interface {
 	begin()
 	page(ctx context.Context, all []judged) error
+	end(ctx context.Context) error
 }
 
-// Page is how many objects are judged together: a page of the listing.
-const page = 1000
+// Page is how many objects are judged together: some pages of the listing. A question to
+// the database costs as much as a thousand of its rows, and memory grows with the page.
+const page = 4000
 
 // askers ask the database side by side: while one waits for an answer, the other judges.
 const askers = 2
@@ -81,6 +84,7 @@ func (s *Survey) Listed() int64 { return s.listed.Load() }
 // anywhere makes the whole scan worth nothing but its marks; then nothing may be deleted.
 func (s *Survey) Scan(ctx context.Context) (*Scan, error) {
 	at := s.Now()
+	s.held = marks{}
 	control, err := s.control(ctx, at)
 	if err != nil {
 		return nil, err
@@ -112,6 +116,14 @@ func (s *Survey) Scan(ctx context.Context) (*Scan, error) {
 		})
 	}
 	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if s.Cache != nil {
+		if err := s.Cache.end(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.mark(ctx, t, s.held.rest()); err != nil {
 		return nil, err
 	}
 	return t.finish(ctx, s.Instance)
@@ -179,9 +191,11 @@ func (s *Survey) page(ctx context.Context, objects []r2.Object, t *tally) error 
 		return fmt.Errorf("%w of %d objects: %w", ErrRows, len(objects), err)
 	}
 	var suspects []ledger.Suspect
+	var near *media.Row
 	all := make([]judged, len(objects))
 	for i, o := range objects {
-		all[i] = judgeAt(o, &places[i], rows)
+		all[i] = judgeAt(o, &places[i], rows, near)
+		near = all[i].row
 		if all[i].kind == ledger.Orphan {
 			if all[i].pruned, err = s.begun.has(ctx, places[i].path); err != nil {
 				return err
@@ -203,6 +217,11 @@ func (s *Survey) page(ctx context.Context, objects []r2.Object, t *tally) error 
 	}
 	t.add(all)
 	s.listed.Add(int64(len(objects)))
+	return s.mark(ctx, t, s.held.add(suspects))
+}
+
+// mark writes sightings down.
+func (s *Survey) mark(ctx context.Context, t *tally, suspects []ledger.Suspect) error {
 	if len(suspects) == 0 {
 		return nil
 	}
@@ -322,6 +341,7 @@ type tally struct {
 func (t *tally) add(all []judged) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	var near sumsNear
 	for i := range all {
 		j := &all[i]
 		k := j.object.Key
@@ -329,9 +349,11 @@ func (t *tally) add(all []judged) {
 			continue
 		}
 		t.scan.All.add(j.object.Size)
-		sumOf(t.classes, k.Class()).add(j.object.Size)
-		sumOf(t.owners, Holding{k.Class(), ownerOf(j)}).add(j.object.Size)
-		sumOf(t.totals, Group{j.kind, prefixOf(j), j.reason}).add(j.object.Size)
+		class := k.Class()
+		near.at(t, j, class)
+		near.class.add(j.object.Size)
+		near.owner.add(j.object.Size)
+		near.total.add(j.object.Size)
 		if _, ok := t.control[k]; ok && !j.pruned {
 			t.scan.Control.Listed++
 			if j.kind != "" {
@@ -344,6 +366,27 @@ func (t *tally) add(all []judged) {
 			t.sample.see(j.object)
 		}
 	}
+}
+
+// sumsNear are those that the last object counted to: neighbours mostly share them.
+type sumsNear struct {
+	holding             Holding
+	group               Group
+	class, owner, total *Sum
+}
+
+func (n *sumsNear) at(t *tally, j *judged, class media.Class) {
+	holding, group := Holding{class, ownerOf(j)}, Group{j.kind, prefixOf(j), j.reason}
+	if n.class == nil || n.holding.Class != class {
+		n.class = sumOf(t.classes, class)
+	}
+	if n.owner == nil || n.holding != holding {
+		n.owner = sumOf(t.owners, holding)
+	}
+	if n.total == nil || n.group != group {
+		n.total = sumOf(t.totals, group)
+	}
+	n.holding, n.group = holding, group
 }
 
 func sumOf[K comparable](m map[K]*Sum, k K) *Sum {

@@ -95,7 +95,7 @@ func TestScanIsWhole(t *testing.T) {
 		cancel    int
 		rows      bool // it is the database's fault
 	}
-	const objects = 4500
+	const objects = 4*4000 + 500 // five pages
 	scripts := map[string]script{
 		"Counts":          {lists: -1, db: map[string]int{"Counts": 1}, rows: true},
 		"Newest":          {lists: -1, db: map[string]int{"Newest": 1}, rows: true},
@@ -105,11 +105,11 @@ func TestScanIsWhole(t *testing.T) {
 		"at the very end": {lists: objects},
 	}
 	for k := 1; k <= 5; k++ {
-		scripts[fmt.Sprint("page ", k)] = script{lists: 1000*(k-1) + 1}
+		scripts[fmt.Sprint("page ", k)] = script{lists: 4000*(k-1) + 1}
 		scripts[fmt.Sprint("Rows ", k)] = script{lists: -1, db: map[string]int{"Rows": k}, rows: true}
 		scripts[fmt.Sprint("AddSuspects ", k)] = script{lists: -1, marks: map[string]int{"AddSuspects": k}}
 		scripts[fmt.Sprint("Known ", k)] = script{lists: -1, marks: map[string]int{"Known": k}}
-		scripts[fmt.Sprint("cancelled ", k)] = script{lists: -1, cancel: 900 * k}
+		scripts[fmt.Sprint("cancelled ", k)] = script{lists: -1, cancel: 3300 * k}
 	}
 	for name, tt := range scripts {
 		t.Run(name, func(t *testing.T) {

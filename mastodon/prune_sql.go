@@ -70,7 +70,9 @@ const (
 	WHERE r.status_id IN (SELECT status_id FROM page)
 )`
 	rejectedSQL = `rejected AS MATERIALIZED (
-	SELECT DISTINCT d.domain FROM (SELECT DISTINCT domain, pg_catalog.string_to_array(domain, '.') AS parts FROM page) d
+	SELECT DISTINCT d.domain FROM (
+		SELECT domain, pg_catalog.string_to_array(domain, '.') AS parts FROM (SELECT DISTINCT domain FROM page OFFSET 0) p
+	) d
 	CROSS JOIN LATERAL pg_catalog.generate_series(1, pg_catalog.cardinality(d.parts)) n
 	JOIN {domain_blocks} b ON b.domain = pg_catalog.array_to_string(d.parts[n:], '.') AND b.reject_media
 )`

@@ -2,7 +2,6 @@ package media
 
 import (
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -37,21 +36,34 @@ func keyFault(s string) string {
 		return "empty"
 	case len(s) > MaxKeyLen:
 		return "longer than 1,024 bytes"
+	case plain(s): // as nearly every key is
 	case !utf8.ValidString(s):
 		return "not valid UTF-8"
-	}
-	for _, r := range s {
-		if reason := runeFault(r); reason != "" {
-			return reason
+	default:
+		for _, r := range s {
+			if reason := runeFault(r); reason != "" {
+				return reason
+			}
 		}
 	}
-	for seg := range strings.SplitSeq(s, "/") {
-		switch seg {
-		case "":
+	return segmentFault(s)
+}
+
+// segmentFault looks at what stands between slashes, in one pass.
+func segmentFault(s string) string {
+	for start, i := 0, 0; i <= len(s); i++ {
+		if i < len(s) && s[i] != '/' {
+			continue
+		}
+		switch i - start {
+		case 0:
 			return "contains an empty path segment"
-		case ".", "..":
-			return "contains a . or .. path segment"
+		case 1, 2:
+			if seg := s[start:i]; seg == "." || seg == ".." {
+				return "contains a . or .. path segment"
+			}
 		}
+		start = i + 1
 	}
 	return ""
 }
@@ -71,4 +83,20 @@ func runeFault(r rune) string {
 
 // Normal returns s in Unicode's form NFC, in which R2 compares keys: two names
 // with one Normal are one object there (r2/reference/unicode-interoperability).
-func Normal(s string) string { return norm.NFC.String(s) }
+func Normal(s string) string {
+	if plain(s) {
+		return s
+	}
+	return norm.NFC.String(s)
+}
+
+// plain reports whether s has only ASCII's printable characters, in which nothing is at
+// fault and nothing composes. A scan asks this of a million keys.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i]-' ' >= 0x7f-' ' {
+			return false
+		}
+	}
+	return true
+}

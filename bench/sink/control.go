@@ -51,7 +51,8 @@ func (s *Server) reset() {
 }
 
 // control answers the requests of the harness: /_stats, /_reset, /_wipe,
-// /_latency?d=20ms and /_fill?bucket=NAME. Each answers with the counters.
+// /_latency?d=20ms, /_clock?ahead=25h and /_fill?bucket=NAME. Each answers with the
+// counters.
 func (c *conn) control() {
 	status := http.StatusOK
 	switch string(c.req.path) {
@@ -68,6 +69,13 @@ func (c *conn) control() {
 			break
 		}
 		c.srv.latency.Store(int64(d))
+	case "/_clock": // what waits for another night goes by the server's clock
+		d, err := time.ParseDuration(c.req.get("ahead"))
+		if err != nil || d < 0 {
+			status = http.StatusBadRequest
+			break
+		}
+		c.srv.ahead.Store(int64(d))
 	case "/_fill":
 		status = c.fill()
 	default:

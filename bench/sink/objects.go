@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"example.org/mediamove/costs"
 )
@@ -27,7 +26,7 @@ func (c *conn) put(bucket, key string) error {
 		c.refuse(costs.PutObject, http.StatusBadRequest, code)
 		return nil
 	}
-	o := object{size: p.size, at: time.Now(), md5: p.md5, head: string(c.req.kept), body: p.data}
+	o := object{size: p.size, at: c.srv.now(), md5: p.md5, head: string(c.req.kept), body: p.data}
 	v, existed := c.srv.store.put(bucket, key, o, c.condition())
 	if existed {
 		c.srv.counts.existing.Add(1)

@@ -41,6 +41,7 @@ type Server struct {
 	etags   ETagMode
 	page    int
 	latency atomic.Int64 // nanoseconds
+	ahead   atomic.Int64 // nanoseconds that its clock is ahead of the host's
 	clock   atomic.Pointer[stamp]
 	store   store
 	counts  counters
@@ -146,9 +147,12 @@ type stamp struct {
 	text string
 }
 
+// now is what the sink's clock says.
+func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+
 // date returns the Date header of this second.
 func (s *Server) date() string {
-	now := time.Now()
+	now := s.now()
 	if d := s.clock.Load(); d != nil && d.unix == now.Unix() {
 		return d.text
 	}
