@@ -39,7 +39,7 @@ func (d *Database) Concealed(ctx context.Context, class media.Class) iter.Seq2[S
 				}
 				for _, s := range batch {
 					// One may have been shown again since its account was looked at.
-					if s.Hidden != Shown && hasFile(s.Row) && !yield(s, nil) {
+					if s.Hidden != Shown && hasFile(&s.Row) && !yield(s, nil) {
 						return
 					}
 				}

@@ -14,9 +14,9 @@ const hiddenColumns = 2
 
 // A standing is the SQL for how the rows of a table stand.
 type standing struct {
-	missing error  // a *ShapeError: this table can't be asked
-	page    string // rows with their time Changed, in order; see [Database.All]
-	byID    string // the same, and what hides them
+	missing error      // a *ShapeError: this table can't be asked
+	page    string     // rows with their time Changed, in order; see [Database.All]
+	byID    string     // the same, and what hides them
 	hiding  []hidingBy // none for a class that is never hidden
 }
 
@@ -56,9 +56,9 @@ func (f *findings) standing(t table) standing {
 		return standing{missing: missing}
 	}
 	return standing{
-		page:    fmt.Sprintf("%s FROM %s WHERE id > $1 ORDER BY id LIMIT %d", dated, t.name, pageRows),
-		byID:    all + " WHERE id = ANY ($1)",
-		hiding:  f.hiding(t, all),
+		page:   fmt.Sprintf("%s FROM %s WHERE id > $1 ORDER BY id LIMIT %d", dated, t.name, pageRows),
+		byID:   all + " WHERE id = ANY ($1)",
+		hiding: f.hiding(t, all),
 	}
 }
 
