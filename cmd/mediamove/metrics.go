@@ -68,8 +68,8 @@ func orphanStates() []orphanState {
 
 // growthMetrics is the forecast.
 type growthMetrics struct {
-	bytesPerDay float64   // of the bucket after each night; negative: it shrinks
-	crossing    time.Time // when it would pass the budget; zero: never
+	bytesPerDay float64   // without what cleanup removed; negative: it shrinks
+	crossing    time.Time // when it would pass the budget; zero: never, or prune keeps it there
 }
 
 // monthMetrics are the operations that the ledger knows of this billing month.

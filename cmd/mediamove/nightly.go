@@ -218,6 +218,7 @@ func (r *nightlyReport) effects(ctx context.Context) error {
 		r.orphans.err = err
 		r.note(err)
 	default:
+		r.orphans.err = err
 		return err
 	}
 	r.note(r.orphans.refusal) // a ceiling: of the orphans only
@@ -232,8 +233,8 @@ func (r *nightlyReport) effects(ctx context.Context) error {
 	}
 	if err := r.prune.CheckShare(r.o.share); err != nil {
 		r.note(err)
-	} else if err := r.prune.apply(ctx, "", r.prune.upto); err != nil {
-		return err
+	} else if r.prune.err = r.prune.apply(ctx, "", r.prune.upto); r.prune.err != nil {
+		return r.prune.err
 	}
 	if why := r.prune.over(); why != "" {
 		r.note(&somethingLeft{why})
@@ -319,18 +320,8 @@ func (r *nightlyReport) counts() map[string]int64 {
 	if r.prune != nil {
 		m["rows_cleared"], m["pruned"] = r.prune.rows, r.prune.removed.Objects
 	}
-	return m
-}
-
-// forecastDays is how far back a forecast looks.
-const forecastDays = 30
-
-// foresee works out the growth from the recorded days, tonight's included.
-func (r *nightlyReport) foresee(ctx context.Context) error {
-	now := r.c.now()
-	days, err := r.c.ledger.BucketDays(ctx, costs.DayOf(now)-forecastDays)
-	if err == nil {
-		r.forecast = growth(days, now, r.holds(), r.budget.Bytes)
+	if r.keeps() {
+		m[keptCount] = r.budget.Bytes
 	}
-	return err
+	return m
 }
