@@ -86,6 +86,8 @@ func TestJournalIsIndexed(t *testing.T) {
 		"files":   {goneQuery(), "COVERING INDEX removal_name (<expr>=?)"},
 		"now":     {removedByQuery, "COVERING INDEX removal_name (<expr>=?)"},
 		"since":   {removedSinceQuery, "removal_intended (intended_ns>?)"},
+		"runs":    {removedByRunsQuery, "removal_run (run>? AND run<?)"},
+		"back":    {putBackByRunsQuery, "removal_intended (intended_ns>?)"},
 	} {
 		plan, err := collect(t.Context(), l.read, "EXPLAIN QUERY PLAN "+tt.query, func(r row) (s string, err error) {
 			var n int

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +19,7 @@ func (c *cached) plantRow(id int64, columns map[string]string) media.Key {
 		"type": "0", "processing": "2", "file_file_name": "'a.png'", "file_content_type": "'image/png'", "file_file_size": "1200000",
 		"created_at": "'2026-01-07 12:00'", "updated_at": "'2026-01-08 12:00'",
 	}
-	for name, value := range columns {
-		row[name] = value
-	}
+	maps.Copy(row, columns)
 	var names, values []string
 	for name, value := range row {
 		names, values = append(names, name), append(values, value)

@@ -151,6 +151,8 @@ func prunes(t *testing.T, collected func(schema string, code int, r result)) {
 		l.bucket.Put("media_attachments/files/109/"+strconv.FormatInt(l.ahead.Load(), 10), make([]byte, 2000))
 	}
 	collected("status", exitOK, l.clean("status", "--json", "--budget", above))
+	collected("status", exitOK, l.clean("status", "--json", "--budget", share(110))) // nightly keeps it under more than that
+	clean(exitOK, "nightly", "--budget", above)                                      // and this one keeps nothing
 	below := share(75)
 	clean(exitLeft, "prune", "--budget", below, "--allow-share", "100", "--save", filepath.Join(t.TempDir(), "plan.json")) // orphans keep it above
 	l.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {

@@ -26,6 +26,7 @@ type metrics struct {
 	bucket   map[bucketPart]cleanup.Sum   // what was listed
 	removed  cleanup.Sum                  // what this run removed of it: no sample unless bucket is known
 	orphans  map[orphanState]cleanup.Sum  // every state has a sample unless the map is nil
+	missing  *nightMissing                // nil: nobody looked
 	budget   int64                        // bytes
 	growth   *growthMetrics               // nil: too few days are known
 	month    *monthMetrics                // nil: the ledger could not say
@@ -68,8 +69,8 @@ func orphanStates() []orphanState {
 
 // growthMetrics is the forecast.
 type growthMetrics struct {
-	bytesPerDay float64   // of the bucket after each night; negative: it shrinks
-	crossing    time.Time // when it would pass the budget; zero: never
+	bytesPerDay float64   // without what cleanup removed; negative: it shrinks
+	crossing    time.Time // when it would pass the budget; zero: never, or prune keeps it there
 }
 
 // monthMetrics are the operations that the ledger knows of this billing month.

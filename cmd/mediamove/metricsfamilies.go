@@ -93,11 +93,13 @@ func (m *metrics) families() []metricFamily {
 		gauge("bucket_listed_timestamp_seconds", "When the bucket was last listed from end to end.", one(!m.listed.IsZero(), unixSeconds(m.listed))),
 		gauge("removed_objects", "Objects that the last run removed after its listing.", one(m.bucket != nil, sumObjects(m.removed))),
 		gauge("removed_bytes", "Bytes that the last run removed after its listing.", one(m.bucket != nil, sumBytes(m.removed))),
-		gauge("bucket_growth_bytes", "Growth of the bucket in a day, from night to night.", one(m.growth != nil, growth.bytesPerDay)),
+		gauge("bucket_growth_bytes", "Growth of the bucket in a day, without what cleanup removed.", one(m.growth != nil, growth.bytesPerDay)),
 		gauge("orphans", "Objects that no row of the database owns, by what becomes of them.", m.orphanSamples(sumObjects), "state"),
 		gauge("orphans_bytes", "Bytes of objects that no row of the database owns, by what becomes of them.", m.orphanSamples(sumBytes), "state"),
+		gauge("missing", "Objects that rows of the database need and that are not in the bucket, by whose they are.", m.missingSamples(), "owner"),
+		gauge("exposed_objects", "Objects in the bucket that Mastodon hides: of suspended accounts and of posts that were removed.", m.exposedSamples()),
 		gauge("budget_bytes", "The size that the bucket must not pass.", one(m.budget > 0, float64(m.budget))),
-		gauge("budget_crossing_timestamp_seconds", "When the bucket would pass its budget if it grew on like this; +Inf is never.", one(m.growth != nil, unixSeconds(growth.crossing))),
+		gauge("budget_crossing_timestamp_seconds", "When the bucket would pass its budget if it grew on like this; +Inf is never, also because nightly keeps it there.", one(m.growth != nil, unixSeconds(growth.crossing))),
 		counter("operations_month_total", "Billed operations of this ledger in the billing month to date, by R2's class; begins anew each month.", m.monthSamples(), "class"),
 		gauge("operations_month_forecast", "Billed operations of this ledger at the end of the billing month, if it goes on like this.", classA(month.forecastA > 0, month.forecastA), "class"),
 		gauge("operations_month_free", "Operations of a month that cost nothing.", classA(m.month != nil, month.freeA), "class"),
@@ -111,6 +113,22 @@ func (m *metrics) families() []metricFamily {
 
 func sumObjects(s cleanup.Sum) float64 { return float64(s.Objects) }
 func sumBytes(s cleanup.Sum) float64   { return float64(s.Bytes) }
+
+func (m *metrics) missingSamples() []metricSample {
+	if m.missing == nil {
+		return nil
+	}
+	return []metricSample{
+		{float64(m.missing.Local), []string{string(ownerLocal)}}, {float64(m.missing.Remote), []string{string(ownerRemote)}},
+	}
+}
+
+func (m *metrics) exposedSamples() []metricSample {
+	if m.missing == nil {
+		return nil
+	}
+	return one(true, float64(m.missing.Exposed.Objects))
+}
 
 // bucketSamples come in no order: the registry sorts.
 func (m *metrics) bucketSamples(of func(cleanup.Sum) float64) (samples []metricSample) {

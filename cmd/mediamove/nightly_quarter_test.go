@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -46,6 +47,8 @@ func TestNightlyQuarter(t *testing.T) {
 	q.alive()
 	loud := q.loud()
 	var peak, nights, stored int64
+	came := map[int64]int64{} // into the bucket since the last night, by run
+	held := sum(q.stands())
 	before := q.bucket.Usage()
 	for day := range 90 {
 		bytes := 2.0 * gb
@@ -59,6 +62,8 @@ func TestNightlyQuarter(t *testing.T) {
 		var out nightlyJSON
 		decode(t, r, r.code, &out)
 		after := sum(q.stands())
+		came[out.Run], held = out.Bytes-held, after
+		q.foretold(&out, came)
 		if after > 100*gb || r.code != exitOK {
 			t.Fatalf("day %d (loud: %t): exit %d, %.1f GB were, %.1f GB are left: %q\n%+v", day, loud[day], r.code, float64(out.Bytes)/gb, float64(after)/gb, out.Problems, out.Prune)
 		}
@@ -73,6 +78,42 @@ func TestNightlyQuarter(t *testing.T) {
 	p := costs.R2().Standard
 	t.Logf("90 nights: Class A %d (%.1f a night), Class B %d, DeleteObjects %d, at most %.1f GB at the end of a night", used.A(), float64(used.A())/90, used.B(), used.Get(costs.DeleteObjects), float64(peak)/gb)
 	t.Logf("on average %.1f GB, a month of which is $%s; the operations of all three of them $%s, were the free ones those of one month", average, costs.FormatUSD(p.Bill(costs.Usage{}, decimal.NewFromFloat(average)).Total), costs.FormatUSD(p.Bill(used, decimal.Zero).Total))
+}
+
+// foretold expects the growth that there was, to the byte, and no day on which a bucket
+// would pass a budget that it is kept under every night. came is by run.
+func (q *quarter) foretold(out *nightlyJSON, came map[int64]int64) {
+	q.t.Helper()
+	f := out.Forecast
+	if len(came) < leastDays {
+		if f != nil {
+			q.t.Errorf("%d nights tell %+v", len(came), f)
+		}
+		return
+	}
+	if f == nil || f.Crosses != nil || f.Kept != out.Budget || f.Days > forecastDays || f.Days < min(forecastDays, len(came))-2 {
+		q.t.Fatalf("after %d nights: %+v", len(came), f)
+	}
+	led := q.reader()
+	defer led.Close()
+	days, err := led.BucketDays(q.t.Context(), 0)
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	var want, first int64
+	for _, d := range days { // the clock goes on during a night, so that a day may be left out
+		if d.Day == days[len(days)-1].Day-costs.Day(f.Days) {
+			first = d.Run
+		}
+	}
+	for run, n := range came {
+		if run > first {
+			want += n
+		}
+	}
+	if first == 0 || math.Abs(f.BytesPerDay*float64(f.Days)-float64(want)) > 0.5 {
+		q.t.Errorf("after %d nights %.0f a day are told from %d days, in which %d came", len(came), f.BytesPerDay, f.Days, want)
+	}
 }
 
 // loud draws ten days, three of them in a row and no week with more than three: what is

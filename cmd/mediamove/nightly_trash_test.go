@@ -32,16 +32,17 @@ func TestNightlyTrashBroken(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, tt := range map[string]struct {
+	for _, tt := range []struct {
+		name   string
 		args   []string
 		code   int
 		cause  failureCause
 		damage func(run int64)
 	}{
-		"a file":    {[]string{"--trash", file}, exitUsage, causeTrash, nil},
-		"no folder": {[]string{"--trash", file + "/trash"}, exitUsage, causeTrash, nil},
-		"too small": {[]string{"--trash-max", "1B"}, exitLeft, causeLeft, nil},
-		"in its own place": {nil, exitUsage, causeTrash, func(run int64) {
+		{"a file", []string{"--trash", file}, exitUsage, causeTrash, nil},
+		{"no folder", []string{"--trash", file + "/trash"}, exitUsage, causeTrash, nil},
+		{"too small", []string{"--trash-max", "1B"}, exitLeft, causeLeft, nil},
+		{"in its own place", nil, exitUsage, causeTrash, func(run int64) {
 			dir := filepath.Join(c.state, "trash")
 			if err := os.MkdirAll(dir, 0o700); err != nil {
 				t.Fatal(err)
@@ -65,16 +66,16 @@ func TestNightlyTrashBroken(t *testing.T) {
 		metrics := t.TempDir() + "/m.prom"
 		out := c.nightly(tt.code, append(args, "--metrics-file", metrics)...)
 		if out.Orphans.Removed.Objects != 0 || out.Prune.Removed.Objects == 0 || out.Prune.Short != 0 || len(out.Problems) != 1 {
-			t.Errorf("%s: %+v", name, out)
+			t.Errorf("%s: %+v", tt.name, out)
 		}
 		text, err := os.ReadFile(metrics)
 		if err != nil || !strings.Contains(string(text), `mediamove_failures{cause="`+string(tt.cause)+`"} 1`) || !strings.Contains(string(text), `mediamove_last_exit_status{command="prune"} 0`) ||
 			!strings.Contains(string(text), `mediamove_last_exit_status{command="orphans"} `+itoa(int64(tt.code))) {
-			t.Errorf("%s: %s, %v", name, text, err)
+			t.Errorf("%s: %s, %v", tt.name, text, err)
 		}
 		for _, key := range c.planted(5) {
 			if _, ok := c.bucket.Object(key); !ok {
-				t.Errorf("%s: %s is gone without a copy", name, key)
+				t.Errorf("%s: %s is gone without a copy", tt.name, key)
 			}
 		}
 		c.whole()

@@ -7,10 +7,38 @@ import (
 	"testing"
 	"time"
 
+	"example.org/mediamove/costs"
 	"example.org/mediamove/fixtures"
 	"example.org/mediamove/fixtures/instance"
 	"example.org/mediamove/media"
 )
+
+// A job of the night that fails is told as failed, and has no success of today.
+func TestNightlyJobFails(t *testing.T) {
+	t.Parallel()
+	c := newCached(t, instance.Small(89, "4.6"), 0)
+	c.posts(c.db, 150, 5*time.Hour)
+	for n, name := range []string{"prune", "orphans"} {
+		c.plantGone(t, 5*n, 200)
+		c.full()
+		c.night()
+		args := c.some(5)
+		c.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
+			if r.Op == costs.DeleteObject || r.Op == costs.DeleteObjects {
+				return fixtures.Fault{Status: 403, Code: "AccessDenied"}
+			}
+			return fixtures.Fault{}
+		})
+		path := t.TempDir() + "/m.prom"
+		c.nightly(exitUsage, append(args, "--metrics-file", path)...)
+		c.bucket.SetFault(nil)
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), `mediamove_last_exit_status{command="`+name+`"} 2`) {
+			t.Errorf("%s: %s, %v", name, text, err)
+		}
+		c.whole()
+	}
+}
 
 // A night that does not come to its work says so to Prometheus too: the cause is counted,
 // and its last success is not of today. The exit status is what it was.

@@ -1,6 +1,10 @@
 package main
 
-import "context"
+import (
+	"context"
+
+	"example.org/mediamove/cleanup"
+)
 
 // leftovers aborts uploads in parts that this ledger began. This run holds its lock, so
 // no other run is at them. Anybody else's are Mastodon's own, perhaps under way.
@@ -27,6 +31,7 @@ func (r *nightlyReport) leftovers(ctx context.Context) error {
 // maintain lets the journal of rows forget what is finished for long: it names people's
 // files. A guard does not forbid that, no more than the end of the trash's copies.
 func (r *nightlyReport) maintain(ctx context.Context) (err error) {
+	r.orphans.expired += trashOf(cleanup.WithdrawPolicy).expire(ctx, r.c)
 	r.forgot, err = r.c.ledger.ExpireClearings(ctx)
 	return err
 }

@@ -56,7 +56,7 @@ func (r *nightlyReport) kept() map[string]int64 {
 
 func (r *nightlyReport) bucketMetrics(m *metrics) {
 	found := r.sweep.found
-	m.removed = r.removed()
+	m.removed, m.missing = r.removed(), r.missing
 	m.listed, m.bucket, m.orphans = found.Scan.At, map[bucketPart]cleanup.Sum{}, map[orphanState]cleanup.Sum{}
 	for h, s := range found.Scan.Holdings {
 		part := bucketPart{h.Class, objectOwner(holderOf(h.Owner))}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"example.org/mediamove/cleanup"
 	"example.org/mediamove/costs"
@@ -68,6 +67,7 @@ type nightlyJSON struct {
 	Applied  bool          `json:"applied"`
 	Orphans  nightOrphans  `json:"orphans"`
 	Prune    nightPrune    `json:"prune"`
+	Missing  *nightMissing `json:"missing,omitempty"`
 	Aborted  int           `json:"uploads_aborted"`
 	Settled  int           `json:"settled"`
 	Forgot   int64         `json:"rows_forgotten"`
@@ -118,6 +118,7 @@ func (r *nightlyReport) json() nightlyJSON {
 	out.Orphans.Candidates, out.Orphans.Waiting, out.Orphans.Removed = sumOf(found.Candidates), sumOf(found.Waiting), sumOf(r.orphans.removed)
 	out.Orphans.Review, out.Orphans.Unknown = ofKind(groups, ledger.Review), ofKind(groups, ledger.Unknown)
 	out.Orphans.Above = aboveRows(found.Above)
+	out.Missing = r.missing
 	if p := r.prune.PruneReport; p != nil {
 		out.Prune = nightPrune{p.Rows, sumOf(p.Freed), r.prune.rows, r.prune.skipped, sumOf(r.prune.removed), p.Share, p.Short}
 	}
@@ -176,6 +177,7 @@ func (r *nightlyReport) printNight(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
+	r.missing.print(b)
 	if int64(r.sweep.settled+r.aborted)+r.orphans.expired+r.forgot > 0 {
 		fmt.Fprintf(b, "leftovers  %d intents of killed runs settled, %d uploads aborted, %d copies and %d rows of the journal expired\n",
 			r.sweep.settled, r.aborted, r.orphans.expired, r.forgot)
@@ -191,54 +193,4 @@ func (r *nightlyReport) printNight(b *strings.Builder) {
 	if !r.o.apply {
 		b.WriteString("next       nothing was changed: --apply does it\n")
 	}
-}
-
-// A forecastJSON says how the bucket grows.
-type forecastJSON struct {
-	BytesPerDay float64    `json:"bytes_per_day"`
-	Days        int        `json:"days"` // that it is told from
-	Crosses     *time.Time `json:"crosses_budget,omitempty"`
-}
-
-func (f *forecastJSON) words() string {
-	line := fmt.Sprintf("it changes by %s a day", signed(int64(f.BytesPerDay)))
-	if f.Crosses != nil {
-		line += ", and would pass the budget on " + f.Crosses.Format(time.DateOnly)
-	}
-	return line
-}
-
-func signed(n int64) string {
-	if n < 0 {
-		return "-" + size(-n)
-	}
-	return "+" + size(n)
-}
-
-// leastDays is how many days a forecast needs.
-const leastDays = 3
-
-// growth tells from what was recorded on earlier days how the bucket grows: the bytes
-// that came between two nights, without what the nights removed.
-func growth(days []ledger.BucketDay, now time.Time, holds, budget int64) *forecastJSON {
-	if len(days) < leastDays {
-		return nil
-	}
-	var came int64
-	for i := 1; i < len(days); i++ {
-		a, b := days[i-1], days[i]
-		came += b.Bytes - (a.Bytes - a.Removed.Bytes) + b.Before.Bytes
-	}
-	span := int(days[len(days)-1].Day - days[0].Day)
-	if span < leastDays-1 {
-		return nil
-	}
-	f := &forecastJSON{BytesPerDay: float64(came) / float64(span), Days: span}
-	if budget > 0 && f.BytesPerDay > 0 {
-		left := max(0, float64(budget-holds)/f.BytesPerDay)
-		if left < 3650 {
-			f.Crosses = new(now.Add(time.Duration(left * 24 * float64(time.Hour))).UTC().Truncate(time.Second))
-		}
-	}
-	return f
 }

@@ -226,7 +226,9 @@ func TestCertificateByRowsOfADatabase(t *testing.T) {
 func TestVerifyRepairRacesWithRows(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(l *recorded, id int64){
-		"deleted":   func(l *recorded, id int64) { l.db.Exec(l.t, fmt.Sprintf("DELETE FROM media_attachments WHERE id = %d", id)) },
+		"deleted": func(l *recorded, id int64) {
+			l.db.Exec(l.t, fmt.Sprintf("DELETE FROM media_attachments WHERE id = %d", id))
+		},
 		"another":   func(l *recorded, id int64) { l.attachment(id, "file_file_name = 'another.png'") },
 		"suspended": func(l *recorded, id int64) { l.db.Exec(l.t, "UPDATE accounts SET suspended_at = now()") },
 		"away":      func(l *recorded, _ int64) { l.db.Exec(l.t, "ALTER TABLE media_attachments RENAME TO elsewhere") },
