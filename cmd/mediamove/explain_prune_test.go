@@ -17,7 +17,7 @@ func (c *cached) plantRow(id int64, columns map[string]string) media.Key {
 	row := map[string]string{
 		"id": itoa(id), "account_id": "(SELECT min(id) FROM accounts WHERE domain = 'far.example')", "status_id": itoa(id), "remote_url": "'https://far.example/a'",
 		"type": "0", "processing": "2", "file_file_name": "'a.png'", "file_content_type": "'image/png'", "file_file_size": "1200000",
-		"created_at": "'2026-01-07 12:00'", "updated_at": "'2026-01-08 12:00'",
+		"created_at": "'" + longAgo().Format(time.DateTime) + "'", "updated_at": "'" + longAgo().Add(24*time.Hour).Format(time.DateTime) + "'",
 	}
 	maps.Copy(row, columns)
 	var names, values []string
@@ -30,23 +30,29 @@ func (c *cached) plantRow(id int64, columns map[string]string) media.Key {
 	return media.Path{Cached: true, Class: media.MediaAttachments, Attachment: "files", ID: id, Style: "original", Name: "a.png"}.Key()
 }
 
+// longAgo is when the planted rows were fetched: too long ago to be young, at noon.
+func longAgo() time.Time {
+	return time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -140).Add(12 * time.Hour)
+}
+
 // Explain answers for one object what prune would do with it, by the database's own word.
 func TestExplainPrune(t *testing.T) {
 	t.Parallel()
 	c := &cached{newLiving(t, instance.Small(81, "4.6"), 0)}
 	c.db.Exec(t, "INSERT INTO accounts (id, username, created_at, updated_at) VALUES (7002, 'here', now(), now())")
-	c.db.Exec(t, "INSERT INTO preview_cards (id, url, image_file_name, image_content_type, image_file_size, created_at, updated_at) VALUES (7003, 'u', 'a.png', 'image/png', 900, now(), '2026-01-07')")
+	c.db.Exec(t, "INSERT INTO preview_cards (id, url, image_file_name, image_content_type, image_file_size, created_at, updated_at) VALUES (7003, 'u', 'a.png', 'image/png', 900, now(), '"+longAgo().Format(time.DateTime)+"')")
+	monday := longAgo().AddDate(0, 0, -int(longAgo().Weekday()+6)%7).Format(time.DateOnly)
 	young := time.Now().UTC().Truncate(time.Second).Add(-24 * time.Hour)
 	liked := c.plantRow(8002, nil)
 	c.db.Exec(t, "INSERT INTO favourites (account_id, status_id, created_at, updated_at) VALUES (7002, 8002, now(), now())")
 	stamp := "'" + young.Format(time.DateTime) + "'"
 	for key, want := range map[media.Key]prospectJSON{
-		c.plantRow(8001, nil): {Verdict: "may go", Words: "before it go remote attachments of weeks before that of 2026-01-05, and of its own week larger ones (its row says 1.2 MB)", Week: "2026-01-05"},
+		c.plantRow(8001, nil): {Verdict: "may go", Words: "before it go remote attachments of weeks before that of " + monday + ", and of its own week larger ones (its row says 1.2 MB)", Week: monday},
 		media.Path{Cached: true, Class: media.PreviewCards, Attachment: "images", ID: 7003, Style: "original", Name: "a.png"}.Key(): {
-			Verdict: "may go", Words: "before it go all attachments that may go, then remote preview cards of weeks before that of 2026-01-05", Week: "2026-01-05",
+			Verdict: "may go", Words: "before it go all attachments that may go, then remote preview cards of weeks before that of " + monday, Week: monday,
 		},
-		liked: {Verdict: "stays", Reason: "favourited", Words: "a local user favourited the post", Week: "2026-01-05"},
-		c.plantRow(8003, map[string]string{"updated_at": stamp}):      {Verdict: "stays", Reason: "young", Words: "too young until " + young.Add(7*24*time.Hour).Format(time.RFC3339), Week: "2026-01-05"},
+		liked: {Verdict: "stays", Reason: "favourited", Words: "a local user favourited the post", Week: monday},
+		c.plantRow(8003, map[string]string{"updated_at": stamp}):      {Verdict: "stays", Reason: "young", Words: "too young until " + young.Add(7*24*time.Hour).Format(time.RFC3339), Week: monday},
 		c.plantRow(8004, map[string]string{"remote_url": "''"}):       {Verdict: "stays", Reason: "local", Words: "this instance's own"},
 		c.plantRow(8005, map[string]string{"file_file_name": "NULL"}): {Verdict: "orphan", Reason: "attachment cleared", Words: "no row owns it"},
 		"cache/accounts/avatars/000/007/001/original/a.png":           {Verdict: "orphan", Reason: "file name changed", Words: "no row owns it"},
