@@ -1,8 +1,8 @@
 -- Two roles for mediamove in Mastodon's database, with no more rights than it needs:
 --
---   mediamove_read    sees the columns that say which files there are, and which posts
---                     local users have to do with. Every command needs no more, but
---                     for `prune --apply`.
+--   mediamove_read    sees the columns that say which files there are, since when and
+--                     whether they are hidden, and which posts local users have to do
+--                     with. Every command needs no more, but for `prune --apply`.
 --   mediamove_prune   the same, and may clear the file columns of other servers'
 --                     media and of preview cards: nothing else, and no local row.
 --
@@ -58,16 +58,16 @@ BEGIN
       ('media_attachments', '{id, account_id, status_id, remote_url, processing, blurhash, created_at, updated_at,
         file_file_name, file_content_type, file_file_size, file_updated_at, file_storage_schema_version,
         thumbnail_file_name, thumbnail_content_type, thumbnail_file_size, thumbnail_updated_at, thumbnail_storage_schema_version}'::name[]),
-      ('accounts', '{id, domain, uri, suspended_at,
+      ('accounts', '{id, domain, uri, suspended_at, created_at, updated_at,
         avatar_file_name, avatar_content_type, avatar_file_size, avatar_updated_at, avatar_storage_schema_version,
         header_file_name, header_content_type, header_file_size, header_updated_at, header_storage_schema_version}'),
-      ('custom_emojis', '{id, domain,
+      ('custom_emojis', '{id, domain, created_at, updated_at,
         image_file_name, image_content_type, image_file_size, image_updated_at, image_storage_schema_version}'),
-      ('preview_cards', '{id, blurhash, updated_at,
+      ('preview_cards', '{id, blurhash, created_at, updated_at,
         image_file_name, image_content_type, image_file_size, image_updated_at, image_storage_schema_version}'),
-      ('preview_card_providers', '{id,
+      ('preview_card_providers', '{id, created_at, updated_at,
         icon_file_name, icon_content_type, icon_file_size, icon_updated_at}'),
-      ('site_uploads', '{id, var, blurhash,
+      ('site_uploads', '{id, var, blurhash, created_at, updated_at,
         file_file_name, file_content_type, file_file_size, file_updated_at}'),
       ('statuses', '{id, uri, local, deleted_at, in_reply_to_id, reblog_of_id}'),
       ('favourites', '{account_id, status_id}'),

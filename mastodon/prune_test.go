@@ -23,6 +23,7 @@ func testPrune(t *testing.T, in pgtest.Instance) {
 	c := newCache(t, in)
 	t.Run("every reason", func(t *testing.T) { everyReason(t, c) })
 	t.Run("all combinations", func(t *testing.T) { combinations(t, c) })
+	t.Run("lost", func(t *testing.T) { testLost(t, c) })
 	t.Run("cards", func(t *testing.T) { cardsFate(t, in) })
 	if in.Version == "4.6" {
 		t.Run("restored", func(t *testing.T) { restored(t, in) })

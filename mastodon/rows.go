@@ -85,8 +85,8 @@ func (d *Database) All(ctx context.Context, class media.Class) iter.Seq2[media.R
 				yield(media.Row{}, err)
 				return
 			}
-			for _, r := range page {
-				if hasFile(r) && !yield(r, nil) {
+			for i := range page {
+				if hasFile(&page[i]) && !yield(page[i], nil) {
 					return
 				}
 			}
@@ -119,6 +119,6 @@ func (d *Database) page(ctx context.Context, t *table, after int64) ([]media.Row
 	return page, err
 }
 
-func hasFile(r media.Row) bool {
+func hasFile(r *media.Row) bool {
 	return slices.ContainsFunc(r.Files, func(f media.Filed) bool { return f.Name != "" })
 }

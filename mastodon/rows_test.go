@@ -34,6 +34,10 @@ func sample(t *testing.T, in pgtest.Instance) mastodon.Rows {
 	in.Exec(t, `INSERT INTO preview_cards (id, url, image_file_name, image_storage_schema_version, created_at, updated_at) VALUES (1, 'u', 'a.png', 1, now(), now())`)
 	in.Exec(t, `INSERT INTO site_uploads (id, var, file_file_name, file_file_size, created_at, updated_at) VALUES (1, 'thumbnail', 'a.png', 3, now(), now())`)
 	in.Exec(t, `INSERT INTO preview_card_providers (id, domain, icon_file_name, icon_file_size, created_at, updated_at) VALUES (1, 'd', 'i.png', 5000000000, now(), now())`)
+	for _, table := range []string{"accounts", "media_attachments", "custom_emojis", "preview_cards", "site_uploads", "preview_card_providers"} {
+		in.Exec(t, `UPDATE `+table+` SET updated_at = '2022-06-07 08:09:10.111213', created_at = CASE WHEN id % 2 = 0 THEN '2024-01-02 03:04:05.678901' ELSE '2020-01-01' END::timestamp`)
+	}
+	in.Exec(t, "UPDATE accounts SET suspended_at = now() WHERE id = 1")
 	rows := mastodon.Rows{
 		media.Accounts: {
 			-99: {Class: media.Accounts, ID: -99, Files: []media.Filed{{Attachment: "avatars"}, {Attachment: "headers"}}},
@@ -103,8 +107,9 @@ func readable(t *testing.T, in pgtest.Instance, want mastodon.Rows) {
 		t.Errorf("%v\n%s", err, diff)
 	}
 	for class, rows := range want {
-		readAll(t, d, class, rows)
+		readAll(t, d, class, dated(t, in, class, rows))
 	}
+	stands(t, in, d, ids)
 	if counts, err := d.Counts(t.Context()); err != nil || len(counts) != len(want) || counts["media_attachments"] != 5 {
 		t.Errorf("%v, %v", counts, err)
 	}

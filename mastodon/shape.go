@@ -34,8 +34,9 @@ type attached struct {
 	versioned    bool   // has a storage_schema_version in every version; thumbnails since 4.6
 }
 
-// present is Ruby's present?, which calls a text of white space blank.
-const present = "pg_catalog.btrim(remote_url, E' \\t\\n\\x0b\\f\\r') <> ''"
+// present is Ruby's present?, which calls a text of white space blank. To trim a URL
+// takes PostgreSQL a third of what it does for a row; one that begins with h is not blank.
+const present = "(remote_url LIKE 'h%' OR pg_catalog.btrim(remote_url, E' \\t\\n\\x0b\\f\\r') <> '')"
 
 // models lists every table that owns files. The private ones are here because
 // their columns are known, and are never asked for rows.
@@ -64,14 +65,14 @@ func models() []model {
 
 // A table is a model as this database has it.
 type table struct {
-	class                  media.Class
-	name                   string // qualified and quoted
-	remote                 string // SQL; see [model]
-	attachments            []attached
-	columns             string // all that are read
-	selectByID          string
-	usage               string // see [Database.Usage]
-	standing            standing
+	class       media.Class
+	name        string // qualified and quoted
+	remote      string // SQL; see [model]
+	attachments []attached
+	columns     string // all that are read
+	selectByID  string
+	usage       string // see [Database.Usage]
+	standing    standing
 }
 
 // A shape is what the database turned out to be.
