@@ -127,6 +127,21 @@ func TestResolve(t *testing.T) {
 
 // Every error names the setting and the places, and shows no value: here
 // every value is the canary.
+// A database is named by any of the settings that tell it from others: a port or a
+// password alone would leave Mastodon's defaults.
+func TestNamesDatabase(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]bool{
+		"DATABASE_URL=postgres:///m": true, "DB_HOST=db": true, "DB_NAME=m": true, "DB_USER=m": true,
+		"DB_PORT=5432": false, "DB_PASS=secret": false, "DB_NAME=": false, "S3_BUCKET=media": false,
+	} {
+		s, err := mastodon.Resolve(mastodon.Sources{Environ: []string{line}})
+		if err != nil || s.NamesDatabase() != want {
+			t.Errorf("%s: %t, %v", line, s.NamesDatabase(), err)
+		}
+	}
+}
+
 func TestResolveErrors(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -148,10 +148,27 @@ func TestRequiredIsOwned(t *testing.T) {
 			}
 			seen[k] = true
 		}
+		for _, k := range ever {
+			if row.Requires(k) != seen[k] {
+				t.Errorf("%q: required %t", k, seen[k])
+			}
+		}
 		if !row.Busy && len(seen) == 0 && len(ever) > 0 {
 			t.Error("a row with a file requires nothing")
 		}
 	})
+}
+
+// TestRequires: keys that R2 takes for one are one.
+func TestRequires(t *testing.T) {
+	t.Parallel()
+	const composed, apart = "media_attachments/files/000/000/001/original/\u00e9.mp3", "media_attachments/files/000/000/001/original/e\u0301.mp3"
+	for _, name := range []string{"\u00e9.mp3", "e\u0301.mp3"} {
+		row := media.Row{Class: media.MediaAttachments, ID: 1, Files: []media.Filed{{Attachment: "files", Name: name, ContentType: "audio/mpeg"}}}
+		if !row.Requires(composed) || !row.Requires(apart) || row.Requires("cache/"+composed) || row.Requires("") {
+			t.Errorf("%q", name)
+		}
+	}
 }
 
 // TestRequiredStops: a caller may leave after any key.

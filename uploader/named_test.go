@@ -291,8 +291,7 @@ func TestUnnamedWhileItIsSent(t *testing.T) {
 func TestNamedInParts(t *testing.T) {
 	t.Parallel()
 	for _, last := range []costs.Op{costs.CreateMultipartUpload, costs.CompleteMultipartUpload} {
-		var g *rig
-		g = newRig(t, fixtures.Options{})
+		g := newRig(t, fixtures.Options{})
 		path := filepath.Join(g.root, photo)
 		g.write(photo, []byte(jpeg))
 		if err := os.Truncate(path, r2.SinglePutMax+1); err != nil {

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,11 +25,14 @@ type table struct {
 	asks   int
 	most   int // ids in one question
 	during func()
+	mu     sync.Mutex
 }
 
 func (*table) Classes() []media.Class { return []media.Class{media.MediaAttachments} }
 
 func (d *table) Standing(_ context.Context, ids map[media.Class][]int64) (map[media.Class]map[int64]mastodon.Standing, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.asks++
 	d.most = max(d.most, len(ids[media.MediaAttachments]))
 	if d.during != nil {
@@ -223,6 +227,12 @@ func TestRowsInBatches(t *testing.T) {
 	if r := v.Report(); d.asks != 3 || d.most != rowsAtOnce || r.Of(Deleted) != 2*rowsAtOnce+1 {
 		t.Errorf("%d questions, %d ids at most, %+v", d.asks, d.most, r)
 	}
+	// Who can't answer is not asked again.
+	d = &table{err: errors.New("connection refused")}
+	w := g.asking(t, d)
+	if r := w.Report(); d.asks != 1 || len(r.Unknown) != 1 || r.Of(Missing) != 2*rowsAtOnce+1 {
+		t.Errorf("%d questions, %+v", d.asks, r)
+	}
 }
 
 // A database that can't answer leaves everything as it is without one, and the run says
@@ -255,8 +265,8 @@ func TestRowsThatFail(t *testing.T) {
 	v = g.verifier(Policy{Switched: true}, false)
 	defer func() { g.must(v.Close()) }()
 	v.Rows = d
-	if err := v.Compare(ctx); !errors.Is(err, errOver) {
-		t.Error(err)
+	if err := v.Compare(ctx); !errors.Is(err, errOver) || len(v.Report().Unknown) != 0 {
+		t.Error(err, v.Report().Unknown)
 	}
 }
 
@@ -273,6 +283,20 @@ func TestRowsWhileReading(t *testing.T) {
 	}
 	g.must(v.ReadPart(t.Context(), Part{Of: 1}, g.ledger))
 	wantCounts(t, v, map[string]int64{"deleted": 1, "missing": 1})
+}
+
+// What is known to be gone takes no place in a sample.
+func TestRowsAndSamples(t *testing.T) {
+	t.Parallel()
+	g := testRig(t)
+	for _, k := range g.moved(6)[1:] {
+		g.bucket.Delete(string(k))
+	}
+	v := g.asking(t, &table{})
+	g.must(v.ReadSample(t.Context(), 100, 1))
+	if r := v.Report(); r.Read.Sample.Objects != 1 || r.Read.Equal != 1 || r.Of(Deleted) != 5 {
+		t.Errorf("%+v", r)
+	}
 }
 
 // A listing that lacks what is there is not believed, although the rows are gone too.

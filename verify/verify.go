@@ -48,7 +48,8 @@ type Removals interface {
 }
 
 // Rows are the instance's database: the classes that it has a table of, and rows as they
-// are now, complete or an error. An id that is not in the answer has no row.
+// are now, complete or an error. An id that is not in the answer has no row. Many ask at
+// once.
 type Rows interface {
 	Classes() []media.Class
 	Standing(ctx context.Context, ids map[media.Class][]int64) (map[media.Class]map[int64]mastodon.Standing, error)

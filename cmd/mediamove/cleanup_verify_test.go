@@ -55,14 +55,14 @@ func TestRemovedToEverybody(t *testing.T) {
 		decode(t, l.run(append([]string{"verify", l.root, "--json"}, args...)...), code, &out)
 		return out
 	}
-	first := verified(exitLeft, "--read") // what the rig moved first, and took away, is missing
-	if first.Removed != 0 || first.Missing == 0 || first.Same < int64(len(moved)) {
+	first := verified(exitOK, "--read") // what the rig moved first, and took away, is in no row
+	if first.Removed != 0 || first.Deleted == 0 || first.Missing != 0 || first.Same < int64(len(moved)) {
 		t.Fatalf("%+v", first)
 	}
 	l.removes(moved, "--max-share", "100")
 	run := l.lastRun("orphans")
-	after := verified(exitLeft, "--read")
-	if after.Removed != int64(len(moved)) || after.Missing != first.Missing || after.Same != first.Same-int64(len(moved)) {
+	after := verified(exitOK, "--read")
+	if after.Removed != int64(len(moved)) || after.Missing != 0 || after.Deleted != first.Deleted || after.Same != first.Same-int64(len(moved)) {
 		t.Errorf("%+v", after)
 	}
 	away := func(what string) {
@@ -98,8 +98,8 @@ func TestRemovedToEverybody(t *testing.T) {
 	if lost := missing(before, l.stands()); len(lost) > 0 {
 		t.Fatalf("%q are not back", lost)
 	}
-	back := verified(exitLeft, "--read")
-	if back.Removed != 0 || back.Missing != first.Missing || back.Same != first.Same {
+	back := verified(exitOK, "--read")
+	if back.Removed != 0 || back.Missing != 0 || back.Deleted != first.Deleted || back.Same != first.Same {
 		t.Errorf("after undo %+v, before %+v", back, first)
 	}
 	used := l.bucket.Usage().Get(costs.PutObject)
@@ -111,7 +111,7 @@ func TestRemovedToEverybody(t *testing.T) {
 	}
 	// The record is as it was: what goes missing now is missing.
 	l.bucket.Delete(moved[2])
-	if out := verified(exitLeft, "--before-switch"); out.Missing != first.Missing+1 || out.Removed != 0 {
+	if out := verified(exitLeft, "--before-switch"); out.Missing != first.Deleted+1 || out.Removed != 0 {
 		t.Errorf("%+v", out)
 	}
 }

@@ -58,6 +58,10 @@ Objects sent in parts have no MD5 of the whole; their ETag is held against the
 recorded one.
 
 After the switch (S3_ENABLED=true) objects that nobody here knows are Mastodon's own.
+If the settings name the database, and mediamove bind tied it to the bucket, its rows say
+what became of each object that is not there: deleted by Mastodon, as it should be, or
+missing because a row names it. --repair then sends again what a row shows, hidden on disk
+or not, and nothing else.
 
 --certificate FILE writes, if nothing differs, what was proven and how, and beside it
 a list for: sha256sum -c. Both hold file names, which are personal data: 0600.
@@ -86,8 +90,8 @@ func (o *verifyOptions) addFlags(fs *pflag.FlagSet) {
 	fs.Int64Var(&o.headers, "headers", 0, "look at the headers of about `N` objects by HEAD")
 	fs.BoolVar(&o.public, "public", false, "look at a sample as a visitor, through S3_ALIAS_HOST")
 	fs.Int64Var(&o.visits, "visits", 200, "about how many objects --public visits")
-	fs.BoolVar(&o.repair, "repair", false, "send again what is missing and is on disk with the recorded bytes; never after the switch")
-	fs.BoolVar(&o.replace, "replace-differing", false, "with --repair: overwrite objects that differ, if they are still as this run saw them")
+	fs.BoolVar(&o.repair, "repair", false, "send again what is missing and is on disk with the recorded bytes; after the switch only what a row of the database shows")
+	fs.BoolVar(&o.replace, "replace-differing", false, "with --repair: overwrite objects that differ, if they are still as this run saw them; never after the switch")
 	fs.StringVar(&o.certificate, "certificate", "", "write a certificate to `FILE`, which must not exist, and the list to FILE.sha256")
 	fs.StringVar(&o.against, "against", "", "check the bucket against the certificate in `FILE`, without the ledger")
 	o.access.addFlags(fs)

@@ -59,6 +59,14 @@ func TestVerifyScreens(t *testing.T) {
 			r.Switched = true
 			r.causes = []doubtGroup{doubted(ledger.Missing, 40, "missing, or deleted by Mastodon", avatar), doubted(ledger.Rewritten, 2, "newer", avatar)}
 		}),
+		"verify_by_rows": told(map[verify.Verdict]int64{verify.Same: 900_000, verify.Missing: 3, verify.Deleted: 37, verify.Removed: 7}, func(r *verifyReport) {
+			r.Switched, r.Asked, r.Probes, r.db = true, 47, 10, new(mastodon.Database)
+			r.causes = []doubtGroup{doubted(ledger.Deleted, 37, "no row names it: row gone", avatar), doubted(ledger.Missing, 3, "a row names it", avatar)}
+		}),
+		"verify_another_database": told(map[verify.Verdict]int64{verify.Same: 900_000, verify.Missing: 40}, func(r *verifyReport) {
+			r.Switched, r.unasked = true, "the settings name another database than the bucket is bound to"
+			r.causes = []doubtGroup{doubted(ledger.Missing, 40, "missing, or deleted by Mastodon", avatar)}
+		}),
 		"verify_not_told": told(map[verify.Verdict]int64{verify.Same: 900_000, verify.Unread: 1}, func(r *verifyReport) {
 			r.Unknown = []string{"unreadable \"media_attachments\": open media_attachments: permission denied", "read back a\x1b: unexpected EOF"}
 			r.Read = verify.Reading{Asked: "all", Objects: 12, Equal: 11, Bytes: 1_200_000, Of: 1, Slot: 1, Resumed: 3}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -230,7 +231,7 @@ func TestVerifyRepairRacesWithRows(t *testing.T) {
 			l.db.Exec(l.t, fmt.Sprintf("DELETE FROM media_attachments WHERE id = %d", id))
 		},
 		"another":   func(l *recorded, id int64) { l.attachment(id, "file_file_name = 'another.png'") },
-		"suspended": func(l *recorded, id int64) { l.db.Exec(l.t, "UPDATE accounts SET suspended_at = now()") },
+		"suspended": func(l *recorded, _ int64) { l.db.Exec(l.t, "UPDATE accounts SET suspended_at = now()") },
 		"away":      func(l *recorded, _ int64) { l.db.Exec(l.t, "ALTER TABLE media_attachments RENAME TO elsewhere") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -238,18 +239,18 @@ func TestVerifyRepairRacesWithRows(t *testing.T) {
 			l := newRecorded(t, 303)
 			k, id := l.lose()
 			l.attachment(id, "account_id = (SELECT min(id) FROM accounts)")
-			marks := 0
+			var marks atomic.Int64
 			l.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
 				if r.Op == costs.GetObject && media.Key(r.Key).Reserved() {
-					if marks++; marks == 2 { // whoever repairs asks for the right to write
+					if marks.Add(1) == 2 { // whoever repairs asks for the right to write
 						change(l, id)
 					}
 				}
 				return fixtures.Fault{}
 			})
 			out := l.verify(exitLeft, "--repair", l.root)
-			if _, there := l.bucket.Body(string(k)); there || out.Missing != 1 || out.Repaired != 0 || out.Held != 1 || marks < 2 {
-				t.Errorf("there %t, %+v, mark read %d times", there, out, marks)
+			if _, there := l.bucket.Body(string(k)); there || out.Missing != 1 || out.Repaired != 0 || out.Held != 1 || marks.Load() < 2 {
+				t.Errorf("there %t, %+v, mark read %d times", there, out, marks.Load())
 			}
 		})
 	}
@@ -273,7 +274,7 @@ func TestVerifyWithoutRows(t *testing.T) {
 	l.with(func() { l.use(other) }, func() {
 		as(l.verify(exitLeft), "another database")
 		as(l.verify(exitLeft, "--repair", l.root), "another database")
-		if r := l.clean("verify"); !strings.Contains(r.stdout, "not asked: the database, which knows what Mastodon has deleted; the settings name another") {
+		if r := l.clean("verify"); !strings.Contains(r.stdout, "not asked: the database, which knows what Mastodon has deleted: the settings name another") {
 			t.Error(r)
 		}
 	})

@@ -201,7 +201,7 @@ func (r *verifyReport) printVerdicts(b *strings.Builder) {
 		missing = "missing, or deleted by Mastodon: only its database can tell"
 	}
 	if r.Asked > 0 {
-		missing = "not in the bucket, and nothing says that it was deleted"
+		missing = "not in the bucket, and not deleted as far as the rows tell"
 	}
 	for _, row := range []struct {
 		verdict verify.Verdict
@@ -367,7 +367,7 @@ func (r *verifyReport) printProof(b *strings.Builder) {
 		b.WriteString("of the disk: names, sizes, mtimes and inodes; a file that stayed the same in all of them was not read again\n")
 	}
 	if r.unasked != "" {
-		_, _ = fmt.Fprintf(b, "not asked: the database, which knows what Mastodon has deleted; %s\n", r.unasked)
+		_, _ = fmt.Fprintf(b, "not asked: the database, which knows what Mastodon has deleted: %s\n", r.unasked)
 	}
 }
 
