@@ -235,7 +235,7 @@ func (h *harness) choose(ctx context.Context, w *pruning, most int) (*choice, pr
 	if _, err := h.measured(ctx, w.sink, save, w.home); err != nil {
 		return nil, pruned{}, err
 	}
-	defer os.Remove(file)
+	defer os.RemoveAll(file)
 	said, err := w.checkPlan(save)
 	if err != nil {
 		return nil, said, err

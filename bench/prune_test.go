@@ -263,7 +263,7 @@ func TestReportPrune(t *testing.T) {
 		h, b := quietHarness(1)
 		w := &pruning{mastodon: &mastodonProc{}}
 		h.reportPlan(results{run(bareScan, 2), run(bareColumns, 3), run(prunePlan, tt.plan)}, w, &pruned{})
-		h.reportApply(w, &tt.apply)
+		h.reportApply(&tt.apply)
 		if got := strings.Count(b.String(), "missed"); got != tt.missed {
 			t.Errorf("%s: %d missed, want %d:\n%s", tt.name, got, tt.missed, b)
 		}

@@ -90,7 +90,7 @@ func (h *harness) applied(ctx context.Context, m measure, w *pruning) error {
 	if err := errors.Join(sameBut(before, after, ch.rows), w.goneFrom(ctx, ch.objects)); err != nil {
 		return err
 	}
-	h.reportApply(w, &a)
+	h.reportApply(&a)
 	return nil
 }
 

@@ -38,9 +38,9 @@ func (h *harness) reportPlan(all results, w *pruning, said *pruned) {
 }
 
 // reportApply prints what letting go took, and what tootctl would ask for.
-func (h *harness) reportApply(w *pruning, a *application) {
+func (h *harness) reportApply(a *application) {
 	h.report.printf("\n#### Applied\n\n%d rows with %d objects, %.1f GB. One run: exactly the rows and objects that a plan had named were cleared "+
-		"and are gone. It waits %v for Mastodon's caches; the second time is without that.\n\n", len(a.choice.rows), len(a.objects), float64(a.bytes)/1e9, cleanup.CacheLife)
+		"and are gone. It waits %v for Mastodon's caches; the second time is without that.\n\n", len(a.rows), len(a.objects), float64(a.bytes)/1e9, cleanup.CacheLife)
 	h.report.printf("| client | wall s | without the wait | CPU s | database CPU s | peak MB |\n|---|---|---|---|---|---|\n")
 	h.report.printf("| %s | %.2f | %.2f | %.2f | %.2f | %.0f |\n\n", pruneApply, a.Wall, a.rest, a.CPU, a.DatabaseCPU, float64(a.RSS)/mb)
 	ops := a.Requests.Ops
@@ -51,7 +51,7 @@ func (h *harness) reportApply(w *pruning, a *application) {
 		ops.Get(costs.GetObject), ops.Get(costs.PutObject), one, many)
 	h.report.printf("| `tootctl media remove`, worked out | 0 | %d | 0 | 0 | %d | 0 |\n\n", t.heads, t.deletes)
 	h.report.goal(goal{text: pruneApply + ": requests that delete", value: float64(one + many), limit: deletionsMost})
-	h.report.goal(goal{text: pruneApply + ": rows of the plan that were not cleared", value: float64(len(a.choice.rows) - a.Cleared), limit: 0})
+	h.report.goal(goal{text: pruneApply + ": rows of the plan that were not cleared", value: float64(len(a.rows) - a.Cleared), limit: 0})
 	h.report.goal(goal{text: pruneApply + ": objects of the plan that are not gone", value: float64(int64(len(a.objects)) - a.Removed.Objects), limit: 0})
 	h.report.goal(goal{text: pruneApply + ": peak memory, MB", value: float64(a.RSS) / mb, limit: pruneMemoryMost})
 }

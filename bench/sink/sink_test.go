@@ -400,7 +400,7 @@ func TestControl(t *testing.T) {
 	if st := r.stats(); st.Objects != 0 {
 		t.Errorf("after wipe: %+v", st)
 	}
-	for path, want := range map[string]int{"/_latency?d=-1s": 400, "/_latency?d=x": 400, "/_nothing": 404} {
+	for path, want := range map[string]int{"/_latency?d=-1s": 400, "/_latency?d=x": 400, "/_clock?ahead=-1h": 400, "/_clock": 400, "/_nothing": 404} {
 		if got, _ := r.do("GET", path, ""); got.StatusCode != want {
 			t.Errorf("%s: %d, want %d", path, got.StatusCode, want)
 		}
@@ -421,6 +421,21 @@ func TestLatency(t *testing.T) {
 	r.do("HEAD", "/b", "")
 	if took := time.Since(began); took >= added {
 		t.Errorf("took %v after the latency was taken away", took)
+	}
+}
+
+// What the sink says of the time is ahead, and what it stores is of that time.
+func TestClock(t *testing.T) {
+	t.Parallel()
+	r := start(t, sink.Options{})
+	r.do("GET", "/_clock?ahead=25h", "")
+	r.do("PUT", "/b/k", "12345")
+	resp, _ := r.do("HEAD", "/b/k", "")
+	for _, name := range []string{"Date", "Last-Modified"} {
+		at, err := http.ParseTime(resp.Header.Get(name))
+		if ahead := time.Until(at); err != nil || ahead < 24*time.Hour || ahead > 26*time.Hour {
+			t.Errorf("%s is %v ahead, %v", name, ahead, err)
+		}
 	}
 }
 
