@@ -131,3 +131,24 @@ func TestOutage(t *testing.T) {
 		})
 	}
 }
+
+// What a policy removes although it is owned may be in the control: that it goes is no
+// alarm, and the canary looks at something else.
+func TestCanaryOfWhatIsOwned(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	list := g.orphans(25)
+	var goes []media.Key
+	for _, c := range list {
+		g.db.put(c.Key, true)
+		goes = append(goes, c.Key)
+	}
+	g.edit = func(c *cleanup.Cleaner) {
+		c.Policy, c.Control = cleanup.WithdrawPolicy, append(goes, g.control...)
+		c.Again = func(_ context.Context, objects []r2.Object) ([]cleanup.Stay, error) { return make([]cleanup.Stay, len(objects)), nil }
+	}
+	c, err := g.clean(t.Context(), list)
+	must(t, err)
+	equal(t, c.Removed().Objects, int64(25))
+	g.truth()
+}

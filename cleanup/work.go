@@ -293,15 +293,22 @@ func (w *work) removeMany(ctx context.Context, together []int) error {
 
 // standing chooses what the canary looks at: of the control, what is there right before the
 // first deletion. Mastodon deletes files before rows, a thousand at once, so that one which
-// went since the scan would look like one that we hit.
+// went since the scan would look like one that we hit. What goes itself, although it is
+// owned, tells nothing.
 func (w *work) standing(ctx context.Context) error {
-	for _, k := range w.c.Control[:min(5*Canaries, len(w.c.Control))] {
-		if len(w.control) == Canaries {
+	goes := map[media.Key]bool{}
+	for _, r := range w.removals {
+		goes[r.Key] = true
+	}
+	asked := 0
+	for _, k := range w.c.Control {
+		if len(w.control) == Canaries || asked == 5*Canaries {
 			break
 		}
-		if slices.ContainsFunc(w.removals, func(r ledger.Removal) bool { return r.Key == k }) {
-			continue // owned, and to be withdrawn all the same
+		if goes[k] {
+			continue
 		}
+		asked++
 		switch _, err := w.c.Bucket.Head(ctx, k); {
 		case err == nil:
 			w.control = append(w.control, k)
