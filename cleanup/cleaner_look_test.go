@@ -2,6 +2,7 @@ package cleanup_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,8 +145,10 @@ func TestCanaryOfWhatIsOwned(t *testing.T) {
 		goes = append(goes, c.Key)
 	}
 	g.edit = func(c *cleanup.Cleaner) {
-		c.Policy, c.Control = cleanup.WithdrawPolicy, append(goes, g.control...)
-		c.Again = func(_ context.Context, objects []r2.Object) ([]cleanup.Stay, error) { return make([]cleanup.Stay, len(objects)), nil }
+		c.Policy, c.Control = cleanup.WithdrawPolicy, slices.Concat(goes, g.control)
+		c.Again = func(_ context.Context, objects []r2.Object) ([]cleanup.Stay, error) {
+			return make([]cleanup.Stay, len(objects)), nil
+		}
 	}
 	c, err := g.clean(t.Context(), list)
 	must(t, err)

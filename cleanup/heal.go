@@ -22,14 +22,15 @@ var ErrUnnamed = errors.New("no row that Mastodon shows needs it now")
 
 // A Witness says of one key at a time whether a row needs it, right before it is sent.
 type Witness struct {
-	Rows Standings
+	Rows    Standings
+	Classes []media.Class // that the database has a table for
 }
 
 // Needed returns nil if a row that is not hidden requires k on the primary now, else
 // [ErrUnnamed] with the reason, or the error of asking.
 func (w *Witness) Needed(ctx context.Context, k media.Key) error {
 	p, err := media.Parse(k)
-	if err != nil || p.Class.Private() {
+	if err != nil || p.Class.Private() || !slices.Contains(w.Classes, p.Class) {
 		return fmt.Errorf("%w: it is no attachment", ErrUnnamed)
 	}
 	rows, err := w.Rows.Standing(ctx, map[media.Class][]int64{p.Class: {p.ID}})
@@ -42,8 +43,10 @@ func (w *Witness) Needed(ctx context.Context, k media.Key) error {
 		return fmt.Errorf("%w: its row is gone", ErrUnnamed)
 	case now.Hidden != mastodon.Shown:
 		return fmt.Errorf("%w: %s", ErrUnnamed, now.Hidden)
-	case !needs(&now.Row, k):
-		return fmt.Errorf("%w: its row names other files, or is being processed", ErrUnnamed)
+	case now.Row.Busy:
+		return fmt.Errorf("%w: still being processed", ErrUnnamed)
+	case !now.Row.Requires(k):
+		return fmt.Errorf("%w: its row names other files", ErrUnnamed)
 	}
 	return nil
 }

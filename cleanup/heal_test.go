@@ -53,7 +53,7 @@ func TestWitness(t *testing.T) {
 				tt.change(&s)
 			}
 			w := newTown(s)
-			err := (&cleanup.Witness{Rows: w}).Needed(t.Context(), tt.key)
+			err := (&cleanup.Witness{Rows: w, Classes: []media.Class{media.MediaAttachments}}).Needed(t.Context(), tt.key)
 			switch {
 			case tt.reason == "":
 				must(t, err)
@@ -61,7 +61,7 @@ func TestWitness(t *testing.T) {
 				t.Errorf("got %v, want one that says %q", err, tt.reason)
 			}
 			w.fails["Standing"] = w.calls["Standing"] + 1
-			if err := (&cleanup.Witness{Rows: w}).Needed(t.Context(), keysOfRow(pictured(1, "x.jpeg"))[0]); !errors.Is(err, errScripted) || errors.Is(err, cleanup.ErrUnnamed) {
+			if err := (&cleanup.Witness{Rows: w, Classes: []media.Class{media.MediaAttachments}}).Needed(t.Context(), keysOfRow(pictured(1, "x.jpeg"))[0]); !errors.Is(err, errScripted) || errors.Is(err, cleanup.ErrUnnamed) {
 				t.Errorf("a database that can't be asked: %v", err)
 			}
 		})

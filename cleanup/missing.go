@@ -349,7 +349,7 @@ func (m *Missing) standing(ctx context.Context, ids map[media.Class][]int64) (ma
 func (m *Missing) settle(ctx context.Context, a *absent, rows map[media.Class]map[int64]mastodon.Standing) error {
 	now, ok := rows[a.class][a.row]
 	switch {
-	case !ok || !needs(m.old(&now.Row), a.key):
+	case !ok || !m.old(&now.Row).Requires(a.key):
 		m.report.Meanwhile++
 		return nil
 	case now.Hidden != mastodon.Shown:
@@ -367,17 +367,6 @@ func (m *Missing) settle(ctx context.Context, a *absent, rows map[media.Class]ma
 		return err
 	}
 	return m.Losses.Add(ctx, ledger.Loose{Side: ledger.OnDisk, Key: lossOrder(&l), File: media.File{Key: l.Key}, Data: data})
-}
-
-// needs reports whether r requires k, in whichever Unicode form.
-func needs(r *media.Row, k media.Key) bool {
-	name := media.Normal(string(k))
-	for want := range r.Required() {
-		if want == k || media.Normal(string(want)) == name {
-			return true
-		}
-	}
-	return false
 }
 
 // lossOrder puts what nobody else has first.

@@ -163,15 +163,15 @@ func TestMissingFails(t *testing.T) {
 		"found": func(m *cleanup.Missing, s *brokenScratch) { s.Scratch = m.Losses; m.Losses = s },
 	} {
 		whole := &brokenScratch{adds: -1}
-		w, m := full(), (*cleanup.Missing)(nil)
-		m = w.missing(t)
+		w := full()
+		m := w.missing(t)
 		spoil(m, whole)
 		_, _, _, err := w.find(t.Context(), m)
 		must(t, err)
 		for n := range whole.added {
 			s := &brokenScratch{adds: n}
-			w, m := full(), (*cleanup.Missing)(nil)
-			m = w.missing(t)
+			w := full()
+			m := w.missing(t)
 			spoil(m, s)
 			_, _, _, err := w.find(t.Context(), m)
 			wantIs(t, err, errScripted)

@@ -88,9 +88,11 @@ func (w *town) All(ctx context.Context, c media.Class) iter.Seq2[media.Row, erro
 func (w *town) Concealed(ctx context.Context, c media.Class) iter.Seq2[mastodon.Standing, error] {
 	return func(yield func(mastodon.Standing, error) bool) {
 		for s, err := range w.each(ctx, "Concealed", c) {
-			// A row may come twice.
-			if err != nil || s.Hidden != mastodon.Shown {
-				if !yield(s, err) || !yield(s, err) {
+			if err == nil && s.Hidden == mastodon.Shown {
+				continue
+			}
+			for range 2 { // a row may come twice
+				if !yield(s, err) {
 					return
 				}
 			}

@@ -121,7 +121,7 @@ func TestMissingRules(t *testing.T) {
 			report: cleanup.MissingReport{Required: 3, RemoteRows: 1, Absent: 3, Hidden: 3},
 		},
 		"the row went": {
-			during: func(w *town, s *mastodon.Standing) { s.Row.ID = 0 }, report: cleanup.MissingReport{Required: 3, RemoteRows: 1, Absent: 3, Meanwhile: 3},
+			during: func(_ *town, s *mastodon.Standing) { s.Row.ID = 0 }, report: cleanup.MissingReport{Required: 3, RemoteRows: 1, Absent: 3, Meanwhile: 3},
 		},
 		"it names another file": {
 			during: func(_ *town, s *mastodon.Standing) { s.Row.Files[0].Name = "new.jpeg" }, lost: 1,

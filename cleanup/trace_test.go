@@ -2,6 +2,7 @@ package cleanup_test
 
 import (
 	"io/fs"
+	"slices"
 	"testing"
 	"time"
 
@@ -122,12 +123,7 @@ func TestTrace(t *testing.T) {
 			}
 			if tt.copies != nil {
 				tracer.Copies = func(policy, name string) bool {
-					for _, c := range tt.copies {
-						if c == policy+" "+name {
-							return true
-						}
-					}
-					return false
+					return slices.Contains(tt.copies, policy+" "+name)
 				}
 			}
 			got, err := tracer.Trace(t.Context(), k, &s.Row)

@@ -66,7 +66,7 @@ func (o *verifyOptions) mender(ctx context.Context, x *session, r *verifyReport)
 		Policy: policy, Log: x.log, TempDir: x.dir, Workers: o.concurrency, Prefix: prefix(x.settings.KeyPrefix),
 	}
 	if r.db != nil {
-		opt.Named, opt.Gone = naming{r.db}.named, nil // whoever deletes objects, a row wants this one
+		opt.Named, opt.Gone = onlyNamed(&cleanup.Witness{Rows: r.db, Classes: r.db.Classes()}), nil // whoever deletes objects, a row wants this one
 		opt.Journal = &cleanup.Healing{Journal: x.ledger, Run: x.run, Now: time.Now}
 	}
 	return uploader.New(opt), nil

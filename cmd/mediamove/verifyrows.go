@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"example.org/mediamove/mastodon"
 	"example.org/mediamove/media"
 	"example.org/mediamove/owner"
-	"example.org/mediamove/uploader"
-	"example.org/mediamove/verify"
 )
 
 // openRows opens the database that can tell, after the switch, what was deleted and what is
@@ -81,30 +78,4 @@ func (unreachable) Classes() []media.Class {
 
 func (u unreachable) Standing(context.Context, map[media.Class][]int64) (map[media.Class]map[int64]mastodon.Standing, error) {
 	return nil, u.err
-}
-
-// A naming asks for one key at a time whether a row shows it, as [uploader.Options] has it.
-type naming struct{ rows verify.Rows }
-
-func (n naming) named(ctx context.Context, k media.Key) error {
-	p, err := media.Parse(k)
-	if err != nil || !slices.Contains(n.rows.Classes(), p.Class) {
-		return fmt.Errorf("%w: not a name of Mastodon's", uploader.ErrUnnamed)
-	}
-	rows, err := n.rows.Standing(ctx, map[media.Class][]int64{p.Class: {p.ID}})
-	if err != nil {
-		return err
-	}
-	s, ok := rows[p.Class][p.ID]
-	switch {
-	case !ok:
-		return fmt.Errorf("%w: %s", uploader.ErrUnnamed, media.RowGone)
-	case s.Hidden != mastodon.Shown:
-		return fmt.Errorf("%w: %s", uploader.ErrUnnamed, s.Hidden)
-	case s.Row.Busy:
-		return fmt.Errorf("%w: still being processed", uploader.ErrUnnamed)
-	case !s.Row.Requires(k):
-		return fmt.Errorf("%w: it names other files", uploader.ErrUnnamed)
-	}
-	return nil
 }
