@@ -21,6 +21,7 @@ const (
 	orphansFirst = "mediamove orphans"
 	orphansAgain = "mediamove orphans, again"
 	orphansKnown = "mediamove orphans, all of it moved before"
+	missingLook  = "mediamove missing"
 )
 
 // The goals of a scan.
@@ -96,6 +97,7 @@ func (h *harness) searched(ctx context.Context, m measure, w *search) error {
 	for _, name := range []string{orphansFirst, orphansAgain, orphansKnown} {
 		clients = append(clients, orphansClient(name, path, w.mastodon.Settings))
 	}
+	clients = append(clients, switchedClient(missingLook, path, w.mastodon.Settings, "missing", "--json"))
 	state, fresh := filepath.Join(w.home.home, "state"), filepath.Join(h.work, "fresh")
 	if err := copyState(state, fresh); err != nil {
 		return err
@@ -147,8 +149,11 @@ func (h *harness) lookedThrough(ctx context.Context, w *search, c client) (sampl
 	if err != nil {
 		return got, err
 	}
-	if c.name == bareScan {
+	switch c.name {
+	case bareScan:
 		return got, w.checkBare(b, &got)
+	case missingLook:
+		return got, checkMissing(b)
 	}
 	return got, w.checkOrphans(b)
 }
@@ -163,6 +168,21 @@ func (w *search) checkBare(said []byte, got *sample) error {
 	rows := int64(spec.Attachments + spec.Accounts + 1 + spec.Emoji + spec.Cards + spec.SiteUploads)
 	if got.Glance.Objects != w.keys || got.Glance.Rows != rows {
 		return fmt.Errorf("%s: %d objects of %d, %d rows of %d", bareScan, got.Glance.Objects, w.keys, got.Glance.Rows, rows)
+	}
+	return nil
+}
+
+// checkMissing expects that every row was read and lacks nothing.
+func checkMissing(said []byte) error {
+	var saw struct {
+		Required, Asked, Missing int
+		Complete                 bool
+	}
+	if err := json.Unmarshal(said, &saw); err != nil {
+		return fmt.Errorf("missing: %w", err)
+	}
+	if saw.Required == 0 || saw.Asked != 0 || saw.Missing != 0 || !saw.Complete {
+		return fmt.Errorf("missing saw %+v", saw)
 	}
 	return nil
 }
@@ -209,6 +229,11 @@ func (h *harness) reportSearch(all results, w *search) {
 	h.report.printf("The bare client listed for %s s, and then copied for %s s.\n\n",
 		seconds(bare.of(func(s sample) float64 { return s.Glance.List })), seconds(bare.of(func(s sample) float64 { return s.Glance.Copy })))
 	for _, s := range all[1:] {
+		if s.name == missingLook {
+			h.report.goal(goal{text: s.name + ": peak memory, MB", value: s.of(rss).max / mb, limit: orphansMemoryMost})
+			h.frugal(s, w.keys)
+			continue
+		}
 		h.report.goal(goal{text: s.name + ": wall time against the bare client's", value: s.of(wall).med / bare.of(wall).med, limit: orphansWallMost})
 		h.report.goal(goal{text: s.name + ": peak memory, MB", value: s.of(rss).max / mb, limit: orphansMemoryMost})
 		h.report.goal(goal{

@@ -91,7 +91,8 @@ func misses(t *testing.T, collected func(schema string, code int, r result)) {
 		collected("missing", code, l.clean(append([]string{"missing", "--json"}, args...)...))
 	}
 	l = newLiving(t, instance.Small(6, "4.6"), 0)
-	clean(exitOK, "--withdraw", "--before-switch") // not bound
+	clean(exitUsage, "--withdraw", "--before-switch")
+	clean(exitOK, "--withdraw", "--before-switch", l.root) // not bound
 	l = newSettled(t, instance.Small(5, "4.6"), 0)
 	clean(exitOK)
 	l.db.Exec(t, "DELETE FROM unavailable_domains; DELETE FROM domain_blocks") // all can be fetched again

@@ -127,7 +127,10 @@ func runMissing(ctx context.Context, w *world, o *missingOptions, args []string)
 	if err != nil {
 		return err
 	}
-	if c.tree, err = o.root(args, c.settings, w); err != nil {
+	if c.tree, err = o.root(args, c.settings, w); err == nil && c.tree != nil {
+		err = checkState(c.dir, c.tree.Root())
+	}
+	if err != nil {
 		return c.abandon(ctx, err)
 	}
 	if err := c.openDatabase(ctx, w); err != nil {

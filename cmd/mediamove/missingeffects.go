@@ -219,9 +219,10 @@ func (r *missingReport) withdraw(ctx context.Context) (err error) {
 			return r.refuse(why)
 		}
 	} else {
-		if r.c.tree != nil {
-			w.Disk = r.c.tree
+		if r.c.tree == nil {
+			return r.refuse(usagef("mediamove missing --withdraw ROOT", "before the switch the disk says what is hidden: name the media root"))
 		}
+		w.Disk = r.c.tree
 		why := r.c.boundDatabase()
 		if doubt := r.sweep.doubted(); why == nil && doubt != nil {
 			why = doubt
