@@ -145,7 +145,9 @@ func TestCanaryOfWhatIsOwned(t *testing.T) {
 	}
 	g.edit = func(c *cleanup.Cleaner) {
 		c.Policy, c.Control = cleanup.WithdrawPolicy, append(goes, g.control...)
-		c.Again = func(_ context.Context, objects []r2.Object) ([]cleanup.Stay, error) { return make([]cleanup.Stay, len(objects)), nil }
+		c.Again = func(_ context.Context, objects []r2.Object) ([]cleanup.Stay, error) {
+			return make([]cleanup.Stay, len(objects)), nil
+		}
 	}
 	c, err := g.clean(t.Context(), list)
 	must(t, err)

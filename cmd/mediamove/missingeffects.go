@@ -44,7 +44,7 @@ func (r *missingReport) heal(ctx context.Context) error {
 		return err
 	}
 	r.healed = healed{asked: true, outcomes: map[string]int64{}}
-	witness := &cleanup.Witness{Rows: r.c.db}
+	witness := &cleanup.Witness{Rows: r.c.db, Disk: r.look.Disk}
 	if r.c.tree != nil && r.From(cleanup.OnDisk) > 0 {
 		if err := r.fromDisk(ctx, witness); err != nil {
 			return err

@@ -61,6 +61,7 @@ func (c *cleaning) newMissingLook(ctx context.Context, s *sweep, minAge time.Dur
 		l.Exposed = func(ctx context.Context) iter.Seq2[ledger.Finding, error] {
 			return c.ledger.Findings(ctx, ledger.Exposed)
 		}
+		l.Disk = tracer.Disk
 	}
 	s.survey.Each = l.Each
 	return l, nil
