@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
 	"example.org/mediamove/cleanup/trash"
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/mastodon"
@@ -24,10 +26,11 @@ var ErrUnnamed = errors.New("no row that Mastodon shows needs it now")
 type Witness struct {
 	Rows    Standings
 	Classes []media.Class // that the database has a table for
+	Disk    Disk          // before the switch: what is hidden there is hidden; else nil
 }
 
-// Needed returns nil if a row that is not hidden requires k on the primary now, else
-// [ErrUnnamed] with the reason, or the error of asking.
+// Needed returns nil if a row that is not hidden requires k on the primary now, and its
+// file is not hidden either, else [ErrUnnamed] with the reason, or the error of asking.
 func (w *Witness) Needed(ctx context.Context, k media.Key) error {
 	p, err := media.Parse(k)
 	if err != nil || p.Class.Private() || !slices.Contains(w.Classes, p.Class) {
@@ -47,6 +50,8 @@ func (w *Witness) Needed(ctx context.Context, k media.Key) error {
 		return fmt.Errorf("%w: still being processed", ErrUnnamed)
 	case !now.Row.Requires(k):
 		return fmt.Errorf("%w: its row names other files", ErrUnnamed)
+	case hiddenOnDisk(w.Disk, k):
+		return fmt.Errorf("%w: its file is hidden on disk", ErrUnnamed)
 	}
 	return nil
 }
@@ -169,7 +174,7 @@ func (w *Withdrawal) Again(ctx context.Context, objects []r2.Object) ([]Stay, er
 	for i, o := range objects {
 		p, _ := media.Parse(o.Key) // of no class, so without a row
 		now, ok := rows[p.Class][p.ID]
-		if !w.hiddenOnDisk(o.Key) && (!ok || now.Hidden == mastodon.Shown || !now.Row.MayOwn(p)) {
+		if !hiddenOnDisk(w.Disk, o.Key) && (!ok || now.Hidden == mastodon.Shown || !now.Row.MayOwn(p)) {
 			stays[i] = Stay{Why: KeptShown}
 		}
 	}
@@ -186,10 +191,15 @@ func (w *Withdrawal) rows(ctx context.Context, objects []r2.Object) (map[media.C
 	return w.Rows.Standing(ctx, ids)
 }
 
-func (w *Withdrawal) hiddenOnDisk(k media.Key) bool {
-	if w.Disk == nil {
+// hiddenOnDisk reports whether k's file must not be public. The disk may spell its name
+// otherwise than the bucket, which composes all.
+func hiddenOnDisk(d Disk, k media.Key) bool {
+	if d == nil {
 		return false
 	}
-	f, err := w.Disk.Stat(k)
+	f, err := d.Stat(k)
+	if apart := media.Key(norm.NFD.String(string(k))); err != nil && apart != k {
+		f, err = d.Stat(apart)
+	}
 	return err == nil && f.Hidden()
 }

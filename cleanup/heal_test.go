@@ -60,6 +60,12 @@ func TestWitness(t *testing.T) {
 			case !errors.Is(err, cleanup.ErrUnnamed) || !strings.Contains(err.Error(), tt.reason):
 				t.Errorf("got %v, want one that says %q", err, tt.reason)
 			}
+			for mode, hidden := range map[string]bool{"0644": false, "0600": true} {
+				disk := modes{tt.key: hidden}
+				if err := (&cleanup.Witness{Rows: w, Disk: disk}).Needed(t.Context(), tt.key); (err == nil) != (tt.reason == "" && !hidden) || err != nil && !errors.Is(err, cleanup.ErrUnnamed) {
+					t.Errorf("a disk that has it %s: %v", mode, err)
+				}
+			}
 			w.fails["Standing"] = w.calls["Standing"] + 1
 			if err := (&cleanup.Witness{Rows: w, Classes: []media.Class{media.MediaAttachments}}).Needed(t.Context(), keysOfRow(pictured(1, "x.jpeg"))[0]); !errors.Is(err, errScripted) || errors.Is(err, cleanup.ErrUnnamed) {
 				t.Errorf("a database that can't be asked: %v", err)
@@ -216,7 +222,8 @@ func TestWithdrawal(t *testing.T) {
 	a, b, c := keysOfRow(hidden)[0], keysOfRow(shown)[0], keysOfRow(card)[0]
 	stray := media.Key(strings.Replace(string(a), "a.jpeg", "other.jpeg", 1))
 	const gone = media.Key("cache/media_attachments/files/000/000/009/original/x.jpeg")
-	keys := []media.Key{a, b, c, stray, gone, "README"}
+	const spelled = media.Key("accounts/avatars/000/000/001/original/\u00e9.png")
+	keys := []media.Key{a, b, c, stray, gone, spelled, "README"}
 	for name, tt := range map[string]struct {
 		disk    modes
 		unasked bool
@@ -225,6 +232,7 @@ func TestWithdrawal(t *testing.T) {
 		"the database":               {goes: []media.Key{a}},
 		"the disk beside it":         {disk: modes{a: false, b: true, c: true, gone: true, "README": false}, goes: []media.Key{a, b, c, gone}},
 		"the disk alone":             {disk: modes{a: false, b: true}, unasked: true, goes: []media.Key{b}},
+		"the disk's own spelling":    {disk: modes{"accounts/avatars/000/000/001/original/e\u0301.png": true}, unasked: true, goes: []media.Key{spelled}},
 		"nobody":                     {unasked: true},
 		"a disk that can't be asked": {disk: modes{}, unasked: true},
 	} {

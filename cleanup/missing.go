@@ -67,6 +67,7 @@ type Missing struct {
 	// Exposed yields what was moved and is hidden on disk since; nil after the switch, when
 	// the database decides what is hidden.
 	Exposed func(ctx context.Context) iter.Seq2[ledger.Finding, error]
+	Disk    Disk // with Exposed: what is hidden there needs no object; nil: no media root
 	MinAge  time.Duration
 	Now     func() time.Time // the server's clock
 
@@ -352,7 +353,7 @@ func (m *Missing) settle(ctx context.Context, a *absent, rows map[media.Class]ma
 	case !ok || !m.old(&now.Row).Requires(a.key):
 		m.report.Meanwhile++
 		return nil
-	case now.Hidden != mastodon.Shown:
+	case now.Hidden != mastodon.Shown || hiddenOnDisk(m.Disk, a.key):
 		m.report.Hidden++
 		return nil
 	}

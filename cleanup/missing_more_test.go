@@ -201,3 +201,18 @@ func (s *brokenScratch) Add(ctx context.Context, l ledger.Loose) error {
 	}
 	return s.Scratch.Add(ctx, l)
 }
+
+// Before the switch the disk hides as well: what is hidden there is not missed. A file that
+// is readable, or not there, hides nothing.
+func TestMissingHiddenOnDisk(t *testing.T) {
+	t.Parallel()
+	s := pictured(1, "a.jpeg")
+	keys := keysOfRow(s)
+	m := newTown(s).missing(t)
+	m.Disk = modes{keys[0]: true, keys[1]: false}
+	r, losses, _, err := m.Catalog.(*town).find(t.Context(), m)
+	must(t, err)
+	if len(losses) != 2 || r.Hidden != 1 || r.Absent != 3 || slices.ContainsFunc(losses, func(l cleanup.Loss) bool { return l.Key == keys[0] }) {
+		t.Errorf("%+v, %+v", losses, r)
+	}
+}

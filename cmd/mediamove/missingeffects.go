@@ -44,7 +44,7 @@ func (r *missingReport) heal(ctx context.Context) error {
 		return err
 	}
 	r.healed = healed{asked: true, outcomes: map[string]int64{}}
-	witness := &cleanup.Witness{Rows: r.c.db, Classes: r.c.db.Classes()}
+	witness := &cleanup.Witness{Rows: r.c.db, Classes: r.c.db.Classes(), Disk: r.look.Disk}
 	if r.c.tree != nil && r.From(cleanup.OnDisk) > 0 {
 		if err := r.fromDisk(ctx, witness); err != nil {
 			return err
@@ -126,6 +126,7 @@ type nulled struct {
 	asked         bool
 	may           int64 // rows whose original is lost
 	rows, skipped int64
+	losses        int64 // that these rows do not need any more
 	dropped       int64 // of a plan, and not lost any more
 }
 
@@ -166,7 +167,30 @@ func (r *missingReport) null(ctx context.Context, plan *cleanup.PlanFile) (err e
 	}
 	err = p.Apply(ctx, cleanup.Lost(losses))
 	r.nulled.rows, r.nulled.skipped = p.Cleared()
-	return err
+	if err != nil {
+		return err
+	}
+	return r.forgotten(ctx)
+}
+
+// forgotten counts what rows have lost that are cleared now: a row has more than its original.
+func (r *missingReport) forgotten(ctx context.Context) error {
+	for l, err := range r.look.Found(ctx) {
+		if err != nil {
+			return err
+		}
+		if l.Local || l.Class != media.MediaAttachments || l.Source != cleanup.Nowhere {
+			continue
+		}
+		switch open, err := r.c.ledger.OpenClearing(ctx, l.Class, l.Row); {
+		case errors.Is(err, ledger.ErrUnknown):
+		case err != nil:
+			return err
+		case open.Run == r.c.run:
+			r.nulled.losses++
+		}
+	}
+	return nil
 }
 
 func (r *missingReport) nuller(plan string) *cleanup.Pruner {

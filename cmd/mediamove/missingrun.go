@@ -61,6 +61,7 @@ func (c *cleaning) newMissingLook(ctx context.Context, s *sweep, minAge time.Dur
 		l.Exposed = func(ctx context.Context) iter.Seq2[ledger.Finding, error] {
 			return c.ledger.Findings(ctx, ledger.Exposed)
 		}
+		l.Disk = tracer.Disk
 	}
 	s.survey.Each = l.Each
 	return l, nil
@@ -221,7 +222,7 @@ func (r *missingReport) left() int64 {
 	if r.MissingReport == nil {
 		return 0
 	}
-	return max(0, r.Lost(true)+r.Lost(false)-r.healed.back()-r.nulled.rows)
+	return max(0, r.Lost(true)+r.Lost(false)-r.healed.back()-r.nulled.losses)
 }
 
 // exposed is how many objects that should be hidden remain.
