@@ -62,7 +62,7 @@ func TestWitness(t *testing.T) {
 			}
 			for mode, hidden := range map[string]bool{"0644": false, "0600": true} {
 				disk := modes{tt.key: hidden}
-				if err := (&cleanup.Witness{Rows: w, Disk: disk}).Needed(t.Context(), tt.key); (err == nil) != (tt.reason == "" && !hidden) || err != nil && !errors.Is(err, cleanup.ErrUnnamed) {
+				if err := (&cleanup.Witness{Rows: w, Classes: []media.Class{media.MediaAttachments}, Disk: disk}).Needed(t.Context(), tt.key); (err == nil) != (tt.reason == "" && !hidden) || err != nil && !errors.Is(err, cleanup.ErrUnnamed) {
 					t.Errorf("a disk that has it %s: %v", mode, err)
 				}
 			}

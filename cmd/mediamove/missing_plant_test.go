@@ -252,7 +252,10 @@ func (l *losing) byOrphans() {
 		n     int
 		local bool
 	}{
-		{media.MediaAttachments, 2, true}, {media.MediaAttachments, 4, false}, {media.CustomEmojis, 1, true}, {media.CustomEmojis, 2, false},
+		{media.MediaAttachments, 2, true},
+		{media.MediaAttachments, 4, false},
+		{media.CustomEmojis, 1, true},
+		{media.CustomEmojis, 2, false},
 		{media.PreviewCards, 3, false},
 	} {
 		keys = append(keys, l.aside(part.class, l.rowsWith(part.n, part.class, part.local))...)
