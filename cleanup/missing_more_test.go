@@ -143,7 +143,7 @@ func TestMissingFails(t *testing.T) {
 			}
 		}
 	}
-	for _, method := range []string{"Removals", "Entry", "Finding"} {
+	for _, method := range []string{"Removals", "Standing", "Finding"} {
 		w, lore := full(), newMemory()
 		lore.fails = method
 		m := w.missing(t)

@@ -167,7 +167,7 @@ func (w *town) listing() []r2.Object {
 
 // memory is a ledger that knows nothing, a disk without files.
 type memory struct {
-	entries  map[media.Key]ledger.Entry
+	entries  map[media.Key]ledger.Standing
 	proofs   map[media.Key][]ledger.Evidence
 	findings map[media.Key]ledger.Finding
 	removals []ledger.Removal
@@ -176,7 +176,7 @@ type memory struct {
 }
 
 func newMemory() *memory {
-	return &memory{map[media.Key]ledger.Entry{}, map[media.Key][]ledger.Evidence{}, map[media.Key]ledger.Finding{}, nil, map[media.Key]error{}, ""}
+	return &memory{map[media.Key]ledger.Standing{}, map[media.Key][]ledger.Evidence{}, map[media.Key]ledger.Finding{}, nil, map[media.Key]error{}, ""}
 }
 
 func (m *memory) fail(method string) error {
@@ -186,12 +186,12 @@ func (m *memory) fail(method string) error {
 	return nil
 }
 
-func (m *memory) Entry(_ context.Context, k media.Key) (ledger.Entry, error) {
-	e, ok := m.entries[k]
-	if err := m.fail("Entry"); err != nil || ok {
-		return e, err
+func (m *memory) Standing(_ context.Context, k media.Key) (ledger.Standing, error) {
+	s, ok := m.entries[k]
+	if err := m.fail("Standing"); err != nil || ok {
+		return s, err
 	}
-	return e, ledger.ErrUnknown
+	return s, ledger.ErrUnknown
 }
 
 func (m *memory) Evidence(_ context.Context, k media.Key) ([]ledger.Evidence, error) {

@@ -51,7 +51,7 @@ type Trace struct {
 
 // A Lore is what the ledger knows of one key.
 type Lore interface {
-	Entry(ctx context.Context, k media.Key) (ledger.Entry, error)
+	Standing(ctx context.Context, k media.Key) (ledger.Standing, error)
 	Evidence(ctx context.Context, k media.Key) ([]ledger.Evidence, error)
 	Finding(ctx context.Context, k media.Key) (ledger.Finding, error)
 }
@@ -125,12 +125,12 @@ func (t *Tracer) removal(ctx context.Context, k media.Key) (last ledger.Removal,
 
 // remember asks what syncs and verifies have noted.
 func (t *Tracer) remember(ctx context.Context, v *Trace, k media.Key, row *media.Row) error {
-	switch e, err := t.Lore.Entry(ctx, k); {
+	switch st, err := t.Lore.Standing(ctx, k); {
 	case err == nil:
-		v.Cause, v.Run = CauseGone, e.Run
+		v.Cause, v.Run = CauseGone, st.Seen
 		proofs, err := t.Lore.Evidence(ctx, k)
-		if err == nil && len(proofs) > 0 {
-			v.Run = max(v.Run, proofs[len(proofs)-1].Run)
+		for _, p := range proofs {
+			v.Run = max(v.Run, p.Run)
 		}
 		return err
 	case !errors.Is(err, ledger.ErrUnknown):

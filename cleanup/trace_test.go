@@ -44,19 +44,19 @@ func TestTrace(t *testing.T) {
 		},
 		"moved": {
 			set: func(m *memory) {
-				m.entries[k] = ledger.Entry{Run: 2}
+				m.entries[k] = ledger.Standing{Seen: 2}
 				m.findings[k] = ledger.Finding{Kind: ledger.Exposed, Run: 3}
 			},
 			want: trace{Cause: cleanup.CauseGone, Run: 2, Source: cleanup.Nowhere},
 		},
 		"moved, and seen since": {
 			set: func(m *memory) {
-				m.entries[k], m.disk[k] = ledger.Entry{Run: 2}, nil
+				m.entries[k], m.disk[k] = ledger.Standing{Seen: 2}, nil
 				m.proofs[k] = []ledger.Evidence{{Run: 3}, {Run: 7}}
 			}, disk: true, want: trace{Cause: cleanup.CauseGone, Run: 7, Source: cleanup.OnDisk},
 		},
 		"adopted after it was read": {
-			set:  func(m *memory) { m.entries[k], m.proofs[k] = ledger.Entry{Run: 9}, []ledger.Evidence{{Run: 3}} },
+			set:  func(m *memory) { m.entries[k], m.proofs[k] = ledger.Standing{Seen: 9}, []ledger.Evidence{{Run: 3}} },
 			want: trace{Cause: cleanup.CauseGone, Run: 9, Source: cleanup.Nowhere},
 		},
 		"removed, without a copy": {
@@ -66,7 +66,7 @@ func TestTrace(t *testing.T) {
 			want: trace{Cause: cleanup.CauseRemoved, Run: 4, Detail: "why", Source: cleanup.Nowhere, Policy: cleanup.PrunePolicy},
 		},
 		"removed, with a copy": {
-			set: func(m *memory) { m.removals = removed(cleanup.Policy); m.entries[k] = ledger.Entry{Run: 2} }, copies: []string{cleanup.Policy + " 4/copy"},
+			set: func(m *memory) { m.removals = removed(cleanup.Policy); m.entries[k] = ledger.Standing{Seen: 2} }, copies: []string{cleanup.Policy + " 4/copy"},
 			want: trace{Cause: cleanup.CauseRemoved, Run: 4, Detail: "why", Source: cleanup.InTrash, Policy: cleanup.Policy, Copy: "4/copy"},
 		},
 		"its copy expired": {
@@ -100,7 +100,7 @@ func TestTrace(t *testing.T) {
 		"removed and put back, and gone since": {
 			set: func(m *memory) {
 				m.removals = []ledger.Removal{removalOf(k, 4, cleanup.Policy, ledger.RemovalRestored, "4/copy")}
-				m.entries[k] = ledger.Entry{Run: 2}
+				m.entries[k] = ledger.Standing{Seen: 2}
 			}, copies: []string{cleanup.Policy + " 4/copy"},
 			want: trace{Cause: cleanup.CauseGone, Run: 2, Source: cleanup.Nowhere},
 		},
@@ -158,10 +158,10 @@ func TestTraceFails(t *testing.T) {
 	t.Parallel()
 	s := pictured(1, "a.jpeg")
 	k := keysOfRow(s)[0]
-	for _, method := range []string{"Removals", "Entry", "Evidence", "Finding"} {
+	for _, method := range []string{"Removals", "Standing", "Evidence", "Finding"} {
 		m := newMemory()
 		if m.fails = method; method == "Evidence" {
-			m.entries[k] = ledger.Entry{Run: 2}
+			m.entries[k] = ledger.Standing{Seen: 2}
 		}
 		_, err := m.tracer().Trace(t.Context(), k, &s.Row)
 		wantIs(t, err, errScripted)

@@ -19,6 +19,7 @@ type Standing struct {
 	At     time.Time // when
 	Passes int64     // whole passes that saw the object since it was stored
 	Fallen string    // why nothing stands, e.g. "missing: not in the listing"; else empty
+	Seen   int64     // the last run that sent it or whose whole pass saw it, also if nothing stands
 }
 
 // Standing weighs what is recorded about k, or returns [ErrUnknown] if no
@@ -180,7 +181,7 @@ func (w *weighing) weigh() Standing {
 	if why := w.fallen(); why != "" {
 		st = Standing{Fallen: why}
 	}
-	st.Passes = w.saw
+	st.Passes, st.Seen = w.saw, max(w.entry.Run, w.seen.Run)
 	return st
 }
 

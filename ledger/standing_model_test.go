@@ -256,10 +256,12 @@ func (m *history) standing(k media.Key) Standing {
 		st.Op = costs.HeadObject
 	}
 	var passes int64
+	seen := e.Run
 	for _, p := range m.passes {
 		doubted := slices.ContainsFunc(m.doubts, func(d Doubt) bool { return d.Key == k && fatal[d.Verdict] && d.Run == p.Run })
 		if p.Run > e.Run && !doubted {
 			passes++
+			seen = max(seen, p.Run)
 			st = Standing{Level: Listed, Op: costs.ListObjects, Run: p.Run, At: p.Ended}
 		}
 	}
@@ -275,7 +277,7 @@ func (m *history) standing(k media.Key) Standing {
 	if why := m.fallen(e); why != "" {
 		st = Standing{Fallen: why}
 	}
-	st.Passes = passes
+	st.Passes, st.Seen = passes, seen
 	return st
 }
 

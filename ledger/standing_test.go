@@ -101,11 +101,11 @@ func TestStandingOps(t *testing.T) {
 	for n, want := range map[int]costs.Op{8: costs.PutObject, 9: costs.HeadObject} { // 9 was adopted
 		st, err := l.Standing(t.Context(), sample(n).File.Key)
 		must(t, err)
-		equal(t, st, Standing{Level: Acknowledged, Op: want, Run: 3, At: sample(n).At})
+		equal(t, st, Standing{Level: Acknowledged, Op: want, Run: 3, At: sample(n).At, Seen: 3})
 	}
 	must(t, l.EndPass(t.Context(), Pass{Run: 4, Began: noon, Ended: noon.Add(1)}))
 	st, err := l.Standing(t.Context(), sample(8).File.Key)
 	must(t, err)
-	equal(t, st, Standing{Level: Listed, Op: costs.ListObjects, Run: 4, At: noon.Add(1), Passes: 1})
+	equal(t, st, Standing{Level: Listed, Op: costs.ListObjects, Run: 4, At: noon.Add(1), Passes: 1, Seen: 4})
 	equal(t, l.read.Stats().InUse, 0)
 }

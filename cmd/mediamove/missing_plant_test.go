@@ -202,7 +202,11 @@ func (l *losing) beforeTheSwitch() {
 	if r := l.clean("sync", l.root); r.code != exitOK {
 		l.t.Fatal(r)
 	}
-	run := l.number("sync")
+	// The last that saw them all.
+	if r := l.clean("verify", l.root); r.code != exitLeft { // Mastodon's own are extra
+		l.t.Fatal(r)
+	}
+	run := l.number("verify")
 	l.expect(cleanup.CauseGone, run, cleanup.OnDisk, gone...)
 	l.expect(cleanup.CauseGone, run, cleanup.Nowhere, deleted...)
 	for _, k := range slices.Concat(gone, deleted) {

@@ -163,7 +163,11 @@ func TestWithdrawLooksAgain(t *testing.T) {
 		t.Errorf("%d are gone: %+v", len(gone), out.Withdrawn)
 	}
 	// Without a disk nobody can say what is hidden there.
-	l.unchanged("no disk", func() { l.missing(exitLeft, "--withdraw") })
+	l.unchanged("no disk", func() {
+		if r := l.clean("missing", "--withdraw"); r.code != exitUsage {
+			t.Error(r)
+		}
+	})
 	for k := range before {
 		if media.Key(k).Private() || strings.HasPrefix(k, "backups/") {
 			t.Errorf("%s is in the bucket", k)
