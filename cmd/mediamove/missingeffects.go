@@ -50,7 +50,7 @@ func (r *missingReport) heal(ctx context.Context) error {
 			return err
 		}
 	}
-	back := &cleanup.Returning{Needed: witness.Needed, Bin: r.look.bins.returner(ctx), Records: r.c.ledger, Run: r.c.run, Now: r.c.now}
+	back := &cleanup.Returning{Needed: witness.Needed, Bin: r.look.bins.returner(ctx, witness.Needed), Records: r.c.ledger, Run: r.c.run, Now: r.c.now}
 	for done, err := range back.Take(ctx, r.look.Found(ctx)) {
 		if err != nil {
 			return err
