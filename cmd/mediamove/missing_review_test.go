@@ -42,3 +42,32 @@ func TestHealFromTrashAsksBeforeEveryTry(t *testing.T) {
 		t.Errorf("%q are public", extra)
 	}
 }
+
+// A row that is cleared needs nothing any more: neither its original nor its preview is
+// missing when the run is over.
+func TestNulledRowsMissNothing(t *testing.T) {
+	t.Parallel()
+	l := newSettled(t, instance.Small(74, "4.6"), 10)
+	l.db.Exec(t, "DELETE FROM unavailable_domains; DELETE FROM domain_blocks")
+	originals := l.needed(5, func(p media.Path, _ instance.Object) bool {
+		return p.Cached && p.Class == media.MediaAttachments && p.Attachment == "files" && p.Style == "original"
+	})
+	ids := map[int64]bool{}
+	for _, k := range originals {
+		p, err := media.Parse(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[p.ID] = true
+	}
+	for k := range l.objects {
+		if p, err := media.Parse(k); err == nil && p.Class == media.MediaAttachments && ids[p.ID] {
+			l.lose(k)
+		}
+	}
+	out := l.missing(exitOK, "--null-remote", "--allow-share", "50")
+	if out.Nulled.Rows != 5 || out.Missing <= 5 || out.Left != 0 {
+		t.Errorf("%+v, %d missing, %d left", out.Nulled, out.Missing, out.Left)
+	}
+	l.missing(exitOK)
+}

@@ -127,6 +127,7 @@ type nulled struct {
 	may           int64 // rows whose original is lost
 	rows, skipped int64
 	dropped       int64 // of a plan, and not lost any more
+	objects       int64 // that the rows needed: nobody misses them now
 }
 
 // null clears the rows whose originals nobody has.
@@ -166,7 +167,30 @@ func (r *missingReport) null(ctx context.Context, plan *cleanup.PlanFile) (err e
 	}
 	err = p.Apply(ctx, cleanup.Lost(losses))
 	r.nulled.rows, r.nulled.skipped = p.Cleared()
-	return err
+	return errors.Join(err, r.countNulled(context.WithoutCancel(ctx)))
+}
+
+// countNulled counts all that the cleared rows had lost: previews beside originals.
+func (r *missingReport) countNulled(ctx context.Context) error {
+	if r.nulled.rows == 0 {
+		return nil
+	}
+	for l, err := range r.look.Found(ctx) {
+		if err != nil {
+			return err
+		}
+		if l.Local || l.Class != media.MediaAttachments {
+			continue
+		}
+		c, err := r.c.ledger.OpenClearing(ctx, l.Class, l.Row)
+		switch {
+		case err == nil && c.Run == r.c.run:
+			r.nulled.objects++
+		case err != nil && !errors.Is(err, ledger.ErrUnknown):
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *missingReport) nuller(plan string) *cleanup.Pruner {

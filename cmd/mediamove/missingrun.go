@@ -221,7 +221,7 @@ func (r *missingReport) left() int64 {
 	if r.MissingReport == nil {
 		return 0
 	}
-	return max(0, r.Lost(true)+r.Lost(false)-r.healed.back()-r.nulled.rows)
+	return max(0, r.Lost(true)+r.Lost(false)-r.healed.back()-r.nulled.objects)
 }
 
 // exposed is how many objects that should be hidden remain.
