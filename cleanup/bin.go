@@ -10,13 +10,16 @@ import (
 	"example.org/mediamove/r2"
 )
 
+// A TrashBucket is where copies come from and go back to.
+type TrashBucket interface {
+	trash.Getter
+	trash.Putter
+}
+
 // A Trash is a trash folder for one bucket.
 type Trash struct {
-	Store  *trash.Store
-	Bucket interface {
-		trash.Getter
-		trash.Putter
-	}
+	Store   *trash.Store
+	Bucket  TrashBucket
 	Entries interface {
 		Entry(ctx context.Context, k media.Key) (ledger.Entry, error)
 	}
@@ -42,4 +45,26 @@ func (t Trash) Drop(name string) error { return t.Store.Drop(name) }
 // PutBack puts the copy called name back where it was.
 func (t Trash) PutBack(ctx context.Context, name string) (trash.Restored, error) {
 	return t.Store.PutBack(ctx, t.Bucket, name)
+}
+
+// Asking is t with needed asked right before every request that would make an object or a
+// part of it: a request may have waited for hours.
+func (t Trash) Asking(needed func(ctx context.Context, k media.Key) error) Trash {
+	t.Bucket = askedBucket{t.Bucket, needed}
+	return t
+}
+
+type askedBucket struct {
+	TrashBucket
+	needed func(ctx context.Context, k media.Key) error
+}
+
+func (a askedBucket) Put(ctx context.Context, u r2.Upload) (r2.Stored, error) {
+	u.Before = func() error { return a.needed(ctx, u.Key) }
+	return a.TrashBucket.Put(ctx, u)
+}
+
+func (a askedBucket) PutLarge(ctx context.Context, l r2.Large) (r2.Stored, error) {
+	l.Before = func() error { return a.needed(ctx, l.Key) }
+	return a.TrashBucket.PutLarge(ctx, l)
 }

@@ -59,7 +59,7 @@ func (w *Witness) Needed(ctx context.Context, k media.Key) error {
 // A Returning puts back from the trash what rows need.
 type Returning struct {
 	Needed  func(ctx context.Context, k media.Key) error // [Witness.Needed]
-	Bin     func(policy string) Returner                 // the trash of a policy; nil: it has none
+	Bin     func(policy string) Returner                 // the trash of a policy, [Trash.Asking]; nil: it has none
 	Records Records
 	Run     int64
 	Now     func() time.Time
@@ -141,6 +141,8 @@ func returned(ctx context.Context, back trash.Restored, err error) (outcome, det
 		return Already, "", nil
 	case err == nil:
 		return PutBack, "", nil
+	case errors.Is(err, ErrUnnamed):
+		return Unnamed, err.Error(), nil
 	case errors.Is(err, trash.ErrTaken):
 		return Newer, "", nil
 	case errors.Is(err, trash.ErrUnknown):

@@ -175,13 +175,16 @@ func (o *Orphans) ripe(s *ledger.Suspect) bool {
 		!s.First.After(o.scan.At.Add(-SightingGap)) && !s.Modified.After(o.scan.At.Add(-o.MinAge))
 }
 
-// returned reports whether undo put k back. Who did that wants to keep it.
+// returned reports whether undo put k back. Who did that wants to keep it. What was
+// withdrawn had an owner when it went, and is not kept once that is gone.
 func (o *Orphans) returned(ctx context.Context, k media.Key) (bool, error) {
 	if !o.undone {
 		return false, nil
 	}
-	for _, err := range o.History.Removals(ctx, ledger.RemovalQuery{Key: k, State: ledger.RemovalRestored}) {
-		return err == nil, err
+	for r, err := range o.History.Removals(ctx, ledger.RemovalQuery{Key: k, State: ledger.RemovalRestored}) {
+		if err != nil || r.Policy != WithdrawPolicy {
+			return err == nil, err
+		}
 	}
 	return false, nil
 }

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"time"
 
@@ -145,20 +146,65 @@ func (v *Verifier) byRows(ctx context.Context, batch []absent) ([]ruling, error)
 // standing asks for rows. They can be had or not, which is told once; from then on nobody
 // is asked. An error is that the run is over.
 func (v *Verifier) standing(ctx context.Context, ids map[media.Class][]int64) (rows map[media.Class]map[int64]mastodon.Standing, ok bool, err error) {
+	v.live.Do(func() {
+		if err := v.checkLive(ctx); err != nil && ctx.Err() == nil {
+			v.giveUpRows(err)
+		}
+	})
 	if v.noRows.Load() {
 		return nil, false, nil
 	}
 	rows, err = v.Rows.Standing(ctx, ids)
 	switch {
-	case err == nil:
+	case err == nil && ctx.Err() == nil:
 		return rows, true, nil
 	case ctx.Err() != nil:
 		return nil, false, context.Cause(ctx)
 	}
+	v.giveUpRows(err)
+	return nil, false, nil
+}
+
+func (v *Verifier) giveUpRows(err error) {
 	if v.noRows.CompareAndSwap(false, true) {
 		v.unknown("which of the absent objects Mastodon has deleted: " + err.Error())
 	}
-	return nil, false, nil
+}
+
+// RowsTold reports whether the rows of all that was absent could be had. Nothing may be sent
+// again by rows that could not, or that are not the live ones.
+func (v *Verifier) RowsTold() bool { return !v.noRows.Load() }
+
+// staleAfter is how much older than the bucket a database may be: what is written right
+// now may have no row yet.
+const staleAfter = time.Hour
+
+// checkLive holds the database against the bucket. A copy of its server, or one that was put
+// back, has the identity of the live one, and still names what people have deleted since.
+func (v *Verifier) checkLive(ctx context.Context) error {
+	newest, err := v.Rows.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.foreign.Sub(newest) <= staleAfter {
+		return nil
+	}
+	return fmt.Errorf("the database's newest row is of %s, and Mastodon has written to the bucket at %s: is this the live database?",
+		newest.UTC().Format(time.DateTime), v.foreign.UTC().Format(time.DateTime))
+}
+
+// sawForeign notes an object that this ledger did not write.
+func (v *Verifier) sawForeign(t *triple) {
+	if !t.hasObject || t.hasEntry && t.entry.ETag == t.object.ETag {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if t.object.LastModified.After(v.foreign) {
+		v.foreign = t.object.LastModified
+	}
 }
 
 // The causes that rows give. What a person must look at names the row.

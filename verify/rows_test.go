@@ -22,6 +22,7 @@ import (
 type table struct {
 	rows   map[int64]mastodon.Standing
 	err    error
+	newest time.Time // row; zero: now
 	asks   int
 	most   int // ids in one question
 	during func()
@@ -29,6 +30,13 @@ type table struct {
 }
 
 func (*table) Classes() []media.Class { return []media.Class{media.MediaAttachments} }
+
+func (d *table) Newest(context.Context) (time.Time, error) {
+	if d.newest.IsZero() {
+		return time.Now(), nil
+	}
+	return d.newest, nil
+}
 
 func (d *table) Standing(_ context.Context, ids map[media.Class][]int64) (map[media.Class]map[int64]mastodon.Standing, error) {
 	d.mu.Lock()

@@ -23,6 +23,7 @@ func (c *comparison) settle(ctx context.Context, t *triple) error {
 	if err := c.v.askWhoRemoved(ctx, t); err != nil {
 		return err
 	}
+	c.v.sawForeign(t)
 	r := c.v.Policy.judge(t, c.v.Disk != nil && c.v.report.WholeDisk)
 	if r.next != decided {
 		t, next := *t, r.next

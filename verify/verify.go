@@ -47,11 +47,12 @@ type Removals interface {
 	RemovedBy(ctx context.Context, k media.Key) (run int64, err error)
 }
 
-// Rows are the instance's database: the classes that it has a table of, and rows as they
-// are now, complete or an error. An id that is not in the answer has no row. Many ask at
-// once.
+// Rows are the instance's database: the classes that it has a table of, when its newest row
+// was made, and rows as they are now, complete or an error. An id that is not in the answer
+// has no row. Many ask at once.
 type Rows interface {
 	Classes() []media.Class
+	Newest(ctx context.Context) (time.Time, error)
 	Standing(ctx context.Context, ids map[media.Class][]int64) (map[media.Class]map[int64]mastodon.Standing, error)
 }
 
@@ -116,7 +117,9 @@ type Verifier struct {
 	strata strata
 	// read says whether this run has read an object back, and so seen its headers.
 	read    func(k media.Key) bool
-	noRows  atomic.Bool // the rows could not be had
+	noRows  atomic.Bool // the rows could not be had, or are not the live ones
+	foreign time.Time   // mu; LastModified of what Mastodon wrote last
+	live    sync.Once   // the database was held against that
 	private Scratch     // keys below backups/ and imports/ that the listing shows
 	buffers sync.Pool
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"example.org/mediamove/cleanup"
+	"example.org/mediamove/media"
 )
 
 // bins are the trashes of all policies, each opened when it is first asked for. One that
@@ -57,10 +58,11 @@ func (b *bins) has(ctx context.Context) func(policy, name string) bool {
 	}
 }
 
-func (b *bins) returner(ctx context.Context) func(policy string) cleanup.Returner {
+// returner puts back what is needed, and nothing else.
+func (b *bins) returner(ctx context.Context, needed func(ctx context.Context, k media.Key) error) func(policy string) cleanup.Returner {
 	return func(policy string) cleanup.Returner {
 		if bin := b.of(ctx, policy); bin != nil {
-			return bin
+			return bin.Asking(needed)
 		}
 		return nil
 	}

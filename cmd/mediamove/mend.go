@@ -19,7 +19,7 @@ import (
 func (o *verifyOptions) mend(ctx context.Context, x *session, v *verify.Verifier, r *verifyReport) error {
 	found := v.Report()
 	r.held = found.Of(verify.Missing) + found.Of(verify.Differs)
-	if r.held == 0 || found.Switched && r.db == nil {
+	if r.held == 0 || found.Switched && (r.db == nil || !v.RowsTold()) {
 		return nil
 	}
 	u, err := o.mender(ctx, x, r)

@@ -50,7 +50,7 @@ func (r *missingReport) heal(ctx context.Context) error {
 			return err
 		}
 	}
-	back := &cleanup.Returning{Needed: witness.Needed, Bin: r.look.bins.returner(ctx), Records: r.c.ledger, Run: r.c.run, Now: r.c.now}
+	back := &cleanup.Returning{Needed: witness.Needed, Bin: r.look.bins.returner(ctx, witness.Needed), Records: r.c.ledger, Run: r.c.run, Now: r.c.now}
 	for done, err := range back.Take(ctx, r.look.Found(ctx)) {
 		if err != nil {
 			return err
@@ -179,8 +179,8 @@ func (r *missingReport) forgotten(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if l.Local || l.Class != media.MediaAttachments || l.Source != cleanup.Nowhere {
-			continue
+		if l.Local || l.Class != media.MediaAttachments || r.healed.asked && l.Source != cleanup.Nowhere {
+			continue // or it was put back
 		}
 		switch open, err := r.c.ledger.OpenClearing(ctx, l.Class, l.Row); {
 		case errors.Is(err, ledger.ErrUnknown):

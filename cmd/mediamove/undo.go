@@ -195,13 +195,14 @@ func (r *undoReport) forgets(ctx context.Context) (int64, error) {
 	var counts struct {
 		Prune   int64 `json:"rows"`
 		Nightly int64 `json:"rows_cleared"`
+		Missing int64 `json:"cleared"`
 	}
 	if len(of.Counts) > 0 { // a killed run has none
 		if err := json.Unmarshal(of.Counts, &counts); err != nil {
 			return 0, fmt.Errorf("read what run %d counted: %w", r.of, err)
 		}
 	}
-	return cleanup.Forgotten(ctx, r.c.ledger, r.of, counts.Prune+counts.Nightly)
+	return cleanup.Forgotten(ctx, r.c.ledger, r.of, counts.Prune+counts.Nightly+counts.Missing)
 }
 
 // maxUndone bounds what the last screen lists one by one; the journal has all.
@@ -238,7 +239,7 @@ func (r *undoReport) screen() string {
 		b.WriteString("  nothing that this run removed is to be put back\n")
 	}
 	if r.outcomes[cleanup.Expired].Objects > 0 {
-		b.WriteString("  (copies stay for 30 days, in the folder that the run was told: --trash DIR)\n")
+		b.WriteString("  (copies stay for 30 days, of what was withdrawn for 90, in the folder that the run was told: --trash DIR)\n")
 	}
 	for _, f := range r.failed {
 		fmt.Fprintf(&b, "  not back: %s: %s\n", quoteKey(string(f.Removal.Key)), oneLine(strings.TrimSuffix(f.Outcome+": "+f.Detail, ": ")))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"example.org/mediamove/mastodon"
 	"example.org/mediamove/media"
@@ -75,6 +76,8 @@ func (unreachable) Classes() []media.Class {
 	}
 	return all
 }
+
+func (u unreachable) Newest(context.Context) (time.Time, error) { return time.Time{}, u.err }
 
 func (u unreachable) Standing(context.Context, map[media.Class][]int64) (map[media.Class]map[int64]mastodon.Standing, error) {
 	return nil, u.err

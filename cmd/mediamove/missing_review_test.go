@@ -1,0 +1,73 @@
+package main
+
+import (
+	"sync"
+	"testing"
+
+	"example.org/mediamove/costs"
+	"example.org/mediamove/fixtures"
+	"example.org/mediamove/fixtures/instance"
+	"example.org/mediamove/media"
+)
+
+const suspendThree = "UPDATE accounts SET suspended_at = now() WHERE id IN (SELECT account_id FROM media_attachments WHERE file_file_name IS NOT NULL ORDER BY id LIMIT 3)"
+
+// A copy that waits for the bucket to answer again is asked about again, as a file is: its
+// account may be suspended by then.
+func TestHealFromTrashAsksBeforeEveryTry(t *testing.T) {
+	t.Parallel()
+	l := newSettled(t, instance.Small(73, "4.6"), 10)
+	l.db.Exec(t, suspendThree)
+	done := l.missing(exitOK, "--withdraw")
+	if done.Withdrawn.Objects == 0 {
+		t.Fatalf("%+v", done)
+	}
+	l.db.Exec(t, "UPDATE accounts SET suspended_at = NULL")
+	before := l.stands()
+	var once sync.Once
+	l.bucket.SetFault(func(r fixtures.Request) (f fixtures.Fault) {
+		if r.Op == costs.PutObject && !media.Key(r.Key).Reserved() {
+			once.Do(func() {
+				l.db.Exec(t, suspendThree)
+				f = fixtures.Fault{Status: 503, Code: "SlowDown"}
+			})
+		}
+		return f
+	})
+	out := l.missing(exitLeft, "--heal")
+	if out.Healed.Trash != 0 {
+		t.Errorf("%+v", out.Healed)
+	}
+	if extra := missing(l.stands(), before); len(extra) > 0 {
+		t.Errorf("%q are public", extra)
+	}
+}
+
+// A row that is cleared needs nothing any more: neither its original nor its preview is
+// missing when the run is over.
+func TestNulledRowsMissNothing(t *testing.T) {
+	t.Parallel()
+	l := newSettled(t, instance.Small(74, "4.6"), 10)
+	l.db.Exec(t, "DELETE FROM unavailable_domains; DELETE FROM domain_blocks")
+	originals := l.needed(5, func(p media.Path, _ instance.Object) bool {
+		return p.Cached && p.Class == media.MediaAttachments && p.Attachment == "files" && p.Style == "original"
+	})
+	ids := map[int64]bool{}
+	for _, k := range originals {
+		p, err := media.Parse(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[p.ID] = true
+	}
+	for k := range l.objects {
+		if p, err := media.Parse(k); err == nil && p.Class == media.MediaAttachments && ids[p.ID] {
+			l.lose(k)
+		}
+	}
+	out := l.missing(exitOK, "--null-remote", "--allow-share", "50")
+	if out.Nulled.Rows != 5 || out.Missing <= 5 || out.Left != 0 {
+		t.Errorf("%+v, %d missing, %d left", out.Nulled, out.Missing, out.Left)
+	}
+	l.missing(exitOK)
+}
