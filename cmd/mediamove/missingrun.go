@@ -47,7 +47,7 @@ func (c *cleaning) newMissingLook(ctx context.Context, s *sweep, minAge time.Dur
 	if l.found, err = ledger.NewScratch(ctx, c.dir); err != nil {
 		return nil, errors.Join(err, l.sides.Close())
 	}
-	tracer := &cleanup.Tracer{Lore: c.ledger, Journal: c.ledger, Copies: l.bins.has(ctx)}
+	tracer := &cleanup.Tracer{Lore: c.ledger, Journal: c.ledger, Copies: l.bins.has(ctx), Now: c.now}
 	if c.tree != nil {
 		tracer.Disk = c.tree
 	}
@@ -77,7 +77,7 @@ func (r *missingReport) run(ctx context.Context, w *world, plan *cleanup.PlanFil
 		r.err = err
 		return r.conclude(ctx, w)
 	}
-	r.look = look
+	r.look, look.bins.dir = look, r.o.trash.dir
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
 	r.c.books.Go(func() { r.c.saveUsage(side) })
 	r.err = r.steps(ctx, side, w, plan)
