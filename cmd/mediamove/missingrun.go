@@ -229,5 +229,6 @@ func (r *missingReport) exposed() int64 {
 	if r.MissingReport == nil {
 		return 0
 	}
-	return max(0, r.Shown().Objects-r.hidden.removed.Objects)
+	h := &r.hidden // of what stayed, that is well which went by itself, or is shown again
+	return max(0, r.Shown().Objects-h.removed.Objects-h.kept[cleanup.KeptShown]-h.kept[cleanup.KeptGone])
 }
