@@ -101,6 +101,7 @@ type Cleaner struct {
 const (
 	KeptOwned    = "somebody owns it on the last look"
 	KeptShown    = "Mastodon shows it by now"
+	KeptUnasked  = "the database was not heard, and the disk does not hide it"
 	KeptChanged  = "changed since it was listed"
 	KeptGone     = "gone already"
 	KeptNoRoom   = "does not fit into the trash"

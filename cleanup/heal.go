@@ -176,7 +176,11 @@ func (w *Withdrawal) Again(ctx context.Context, objects []r2.Object) ([]Stay, er
 	for i, o := range objects {
 		p, _ := media.Parse(o.Key) // of no class, so without a row
 		now, ok := rows[p.Class][p.ID]
-		if !hiddenOnDisk(w.Disk, o.Key) && (!ok || now.Hidden == mastodon.Shown || !now.Row.MayOwn(p)) {
+		switch {
+		case hiddenOnDisk(w.Disk, o.Key):
+		case w.Unasked:
+			stays[i] = Stay{Why: KeptUnasked}
+		case !ok || now.Hidden == mastodon.Shown || !now.Row.MayOwn(p):
 			stays[i] = Stay{Why: KeptShown}
 		}
 	}

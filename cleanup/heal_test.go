@@ -253,7 +253,7 @@ func TestWithdrawal(t *testing.T) {
 			for i, s := range stays {
 				if s.Why == "" {
 					goes = append(goes, keys[i])
-				} else if s.Why != cleanup.KeptShown {
+				} else if tt.unasked != (s.Why == cleanup.KeptUnasked) || !tt.unasked && s.Why != cleanup.KeptShown {
 					t.Errorf("%+v", s)
 				}
 			}

@@ -92,6 +92,7 @@ type MissingReport struct {
 	Unlisted       int64 // of these there all the same: the listing is at fault
 	Meanwhile      int64 // of these no row needs them any more: deleted during the run
 	Hidden         int64 // beside them: of rows that Mastodon hides, so as it should be
+	Nullable       int64 // losses that Mastodon would fetch again: originals of other servers
 	Groups         map[MissingGroup]int64
 	Exposed        map[ExposedGroup]Sum // objects in the bucket that should be hidden
 }
@@ -363,6 +364,9 @@ func (m *Missing) settle(ctx context.Context, a *absent, rows map[media.Class]ma
 		return err
 	}
 	m.report.Groups[MissingGroup{l.Local, l.Class, l.Cause, l.Source}]++
+	if l.Nullable() {
+		m.report.Nullable++
+	}
 	data, err := json.Marshal(l)
 	if err != nil {
 		return err

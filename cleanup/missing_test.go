@@ -171,7 +171,7 @@ func TestMissingRules(t *testing.T) {
 				t.Errorf("lost: %+v, want %d; %+v", losses, tt.lost, r)
 			}
 			got := *r
-			got.Groups, got.Exposed, tt.report.Rows = nil, nil, 1
+			got.Groups, got.Exposed, got.Nullable, tt.report.Rows = nil, nil, 0, 1
 			if d := cmp.Diff(tt.report, got); d != "" {
 				t.Error(d)
 			}

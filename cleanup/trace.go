@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
+	"syscall"
 	"time"
 
+	"example.org/mediamove/cleanup/trash"
 	"example.org/mediamove/ledger"
 	"example.org/mediamove/media"
 )
@@ -36,6 +39,9 @@ type Source string
 const (
 	OnDisk  Source = "disk"
 	InTrash Source = "trash"
+	// Unseen: the disk could not be looked at, or a copy that must still be kept lies in no
+	// trash that was looked into.
+	Unseen  Source = "unknown"
 	Nowhere Source = "nothing"
 )
 
@@ -72,6 +78,7 @@ type Tracer struct {
 	Journal RemovalLog
 	Disk    Disk                           // nil: none is named
 	Copies  func(policy, name string) bool // whether a policy's trash still has a copy; nil: there is none
+	Now     func() time.Time               // the server's clock, by which copies expire
 	// SwitchedAt is when Mastodon began to write to the bucket; zero: it has not, or nobody knows.
 	SwitchedAt time.Time
 }
@@ -83,11 +90,14 @@ func (t *Tracer) Trace(ctx context.Context, k media.Key, row *media.Row) (Trace,
 	if err != nil {
 		return v, err
 	}
+	there, unseen := t.onDisk(k)
 	switch {
-	case t.onDisk(k):
+	case there:
 		v.Source = OnDisk
 	case removal.Trash != "" && t.Copies != nil && t.Copies(removal.Policy, removal.Trash):
 		v.Source = InTrash
+	case unseen, t.mayBeKept(&removal):
+		v.Source = Unseen
 	}
 	if removal.State == ledger.RemovalRemoved {
 		v.Cause, v.Run, v.Detail, v.Policy, v.Copy = CauseRemoved, removal.Run, removal.Reason, removal.Policy, removal.Trash
@@ -99,14 +109,29 @@ func (t *Tracer) Trace(ctx context.Context, k media.Key, row *media.Row) (Trace,
 	return v, t.remember(ctx, &v, k, row)
 }
 
-// onDisk reports whether the disk has a file of that name. What can't be looked at is
-// not counted on.
-func (t *Tracer) onDisk(k media.Key) bool {
+// onDisk reports whether the disk has a file of that name, or could not be looked at:
+// what is not known to be there is not counted on, nor counted as lost.
+func (t *Tracer) onDisk(k media.Key) (there, unseen bool) {
 	if t.Disk == nil {
-		return false
+		return false, false
 	}
 	_, err := t.Disk.Stat(k)
-	return err == nil
+	for _, none := range []error{fs.ErrNotExist, fs.ErrInvalid, syscall.ENOTDIR, syscall.ENAMETOOLONG} {
+		if errors.Is(err, none) {
+			return false, false
+		}
+	}
+	return err == nil, err != nil
+}
+
+// mayBeKept reports whether a copy was made so lately that a trash still has it: in a
+// folder of somebody's choice, or on a disk that is not mounted.
+func (t *Tracer) mayBeKept(r *ledger.Removal) bool {
+	keep := trash.DefaultKeep
+	if r.Policy == WithdrawPolicy {
+		keep = WithdrawKeep
+	}
+	return r.Trash != "" && t.Now != nil && r.Ended.Add(keep).After(t.Now())
 }
 
 // removal is the latest entry of the journal about k, if k is removed now.
@@ -146,7 +171,7 @@ func (t *Tracer) remember(ctx context.Context, v *Trace, k media.Key, row *media
 		v.Cause = CauseMastodon
 	case v.Source == OnDisk:
 		v.Cause = CauseNever
-	case t.Disk != nil:
+	case t.Disk != nil && v.Source != Unseen:
 		v.Cause = CauseBefore
 	default:
 		v.Cause = CauseUnknown

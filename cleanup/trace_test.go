@@ -36,7 +36,7 @@ func TestTrace(t *testing.T) {
 		"nothing is known":            {want: trace{Cause: cleanup.CauseUnknown, Source: cleanup.Nowhere}},
 		"and the disk has it not":     {disk: true, want: trace{Cause: cleanup.CauseBefore, Source: cleanup.Nowhere}},
 		"only the disk knows":         {set: func(m *memory) { m.disk[k] = nil }, disk: true, want: trace{Cause: cleanup.CauseNever, Source: cleanup.OnDisk}},
-		"the disk can't be read":      {set: func(m *memory) { m.disk[k] = fs.ErrPermission }, disk: true, want: trace{Cause: cleanup.CauseBefore, Source: cleanup.Nowhere}},
+		"the disk can't be read":      {set: func(m *memory) { m.disk[k] = fs.ErrPermission }, disk: true, want: trace{Cause: cleanup.CauseUnknown, Source: cleanup.Unseen}},
 		"after the switch, before it": {switched: oldDay.Add(time.Hour), disk: true, want: trace{Cause: cleanup.CauseBefore, Source: cleanup.Nowhere}},
 		"after the switch":            {switched: oldDay.Add(-time.Hour), disk: true, want: trace{Cause: cleanup.CauseMastodon, Source: cleanup.Nowhere}},
 		"after the switch, on disk all the same": {
@@ -182,4 +182,31 @@ func TestTraceByAttachment(t *testing.T) {
 		causes[v.Cause]++
 	}
 	equal(t, causes, map[cleanup.Cause]int{cleanup.CauseUnknown: 3, cleanup.CauseMastodon: 1})
+}
+
+// A copy that no trash has shown is expired once its time is over; until then it may be in
+// a folder that nobody named, and is not lost.
+func TestTraceOfACopyElsewhere(t *testing.T) {
+	t.Parallel()
+	row := pictured(1, "a.jpeg").Row
+	k := keysOfRow(pictured(1, "a.jpeg"))[0]
+	for policy, keep := range map[string]time.Duration{cleanup.Policy: 30 * 24 * time.Hour, cleanup.WithdrawPolicy: cleanup.WithdrawKeep} {
+		for age, want := range map[time.Duration]cleanup.Source{keep - time.Second: cleanup.Unseen, keep: cleanup.Nowhere} {
+			for _, trash := range []string{"4/copy", ""} {
+				if trash == "" {
+					want = cleanup.Nowhere
+				}
+				m := newMemory()
+				m.removals = []ledger.Removal{{Run: 4, Key: k, Policy: policy, State: ledger.RemovalRemoved, Trash: trash, Ended: noon.Add(-age)}}
+				tracer := m.tracer()
+				tracer.Now = noonNow
+				v, err := tracer.Trace(t.Context(), k, &row)
+				must(t, err)
+				l := cleanup.Loss{Key: k, Class: media.MediaAttachments, Trace: v}
+				if v.Source != want || l.Nullable() != (want == cleanup.Nowhere) {
+					t.Errorf("%s, %v ago, copy %q: %+v", policy, age, trash, v)
+				}
+			}
+		}
+	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 
 	"example.org/mediamove/cleanup"
+	"example.org/mediamove/cleanup/trash"
 	"example.org/mediamove/media"
 )
 
@@ -14,20 +16,33 @@ import (
 // is not there has no copy.
 type bins struct {
 	c    *cleaning
+	dir  string                    // one more that somebody named; "": none
 	open map[string]*cleanup.Trash // by folder
 }
 
-// of is the trash into which a policy puts its copies; nil if there is none.
-func (b *bins) of(ctx context.Context, policy string) *cleanup.Trash {
-	f := trashOf(policy)
-	if bin, known := b.open[f.base]; known {
+// of are the trashes in which a policy may have put its copies.
+func (b *bins) of(ctx context.Context, policy string) (all []*cleanup.Trash) {
+	typed, own := trashOf(policy), trashOf(policy)
+	for typed.dir = b.dir; ; typed = own {
+		if bin := b.at(ctx, typed); bin != nil {
+			all = append(all, bin)
+		}
+		if typed.dir == "" {
+			return all
+		}
+	}
+}
+
+// at opens a trash; nil if there is none.
+func (b *bins) at(ctx context.Context, f trashFlags) *cleanup.Trash {
+	dir, err := f.folder(b.c)
+	if bin, known := b.open[dir]; known {
 		return bin
 	}
 	if b.open == nil {
 		b.open = map[string]*cleanup.Trash{}
 	}
-	b.open[f.base] = nil
-	dir, err := f.folder(b.c)
+	b.open[dir] = nil
 	if err == nil {
 		_, err = os.Stat(dir)
 	}
@@ -39,7 +54,7 @@ func (b *bins) of(ctx context.Context, policy string) *cleanup.Trash {
 		b.c.log.WarnContext(ctx, "a trash can't be read", "err", err)
 		return nil
 	}
-	b.open[f.base] = bin
+	b.open[dir] = bin
 	return bin
 }
 
@@ -53,19 +68,33 @@ func trashOf(policy string) trashFlags {
 
 func (b *bins) has(ctx context.Context) func(policy, name string) bool {
 	return func(policy, name string) bool {
-		bin := b.of(ctx, policy)
-		return bin != nil && bin.Store.Has(name)
+		return slices.ContainsFunc(b.of(ctx, policy), func(bin *cleanup.Trash) bool { return bin.Store.Has(name) })
 	}
 }
 
 // returner puts back what is needed, and nothing else.
 func (b *bins) returner(ctx context.Context, needed func(ctx context.Context, k media.Key) error) func(policy string) cleanup.Returner {
 	return func(policy string) cleanup.Returner {
-		if bin := b.of(ctx, policy); bin != nil {
-			return bin.Asking(needed)
+		if all := b.of(ctx, policy); len(all) > 0 {
+			return returning{all, needed}
 		}
 		return nil
 	}
+}
+
+// returning is the one of several trashes that has a copy.
+type returning struct {
+	bins   []*cleanup.Trash
+	needed func(ctx context.Context, k media.Key) error
+}
+
+// PutBack puts the copy called name back where it was.
+func (r returning) PutBack(ctx context.Context, name string) (trash.Restored, error) {
+	bin := r.bins[0]
+	if i := slices.IndexFunc(r.bins, func(bin *cleanup.Trash) bool { return bin.Store.Has(name) }); i >= 0 {
+		bin = r.bins[i]
+	}
+	return bin.Asking(r.needed).PutBack(ctx, name)
 }
 
 func (b *bins) close() (err error) {

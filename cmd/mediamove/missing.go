@@ -75,7 +75,7 @@ func (o *missingOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.applyPlan, "apply-plan", "", "clear the rows of the plan in `FILE` that are still lost, once")
 	fs.Float64Var(&o.share, "allow-share", cleanup.MaxShare, "per cent of the other servers' attachments that --null-remote may clear in one run")
 	fs.DurationVar(&o.minAge, "min-age", cleanup.MinAge, "leave out rows and files that are younger, by the server's clock")
-	fs.StringVar(&o.trash.dir, "trash", "", "keep withdrawn objects in `DIR` (default STATE/withdrawn)")
+	fs.StringVar(&o.trash.dir, "trash", "", "keep withdrawn objects in `DIR` (default STATE/withdrawn), and look for copies there too")
 	fs.StringVar(&o.trash.max, "trash-max", "20GB", "bytes that this trash may hold; what does not fit is not withdrawn")
 }
 
@@ -94,6 +94,8 @@ func (o *missingOptions) checkMissing() (err error) {
 		return usagef("from 0 to 100", "--allow-share wants per cent")
 	case o.trash.dir == noTrash:
 		return usagef("name a folder, or leave it out", "--trash none: what is withdrawn is always kept")
+	case o.trash.dir != "" && !o.withdraw && !isFolder(o.trash.dir):
+		return usagef("is its disk mounted?", "--trash %s: there is no such folder", o.trash.dir)
 	}
 	if _, err = parseSize("--trash-max", o.trash.max); err != nil {
 		return err

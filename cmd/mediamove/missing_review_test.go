@@ -1,9 +1,11 @@
 package main
 
 import (
+	"strings"
 	"sync"
 	"testing"
 
+	"example.org/mediamove/cleanup"
 	"example.org/mediamove/costs"
 	"example.org/mediamove/fixtures"
 	"example.org/mediamove/fixtures/instance"
@@ -70,4 +72,30 @@ func TestNulledRowsMissNothing(t *testing.T) {
 		t.Errorf("%+v, %d missing, %d left", out.Nulled, out.Missing, out.Left)
 	}
 	l.missing(exitOK)
+}
+
+// Copies in a trash of one's own are found by whoever names it, and until then nobody is
+// told that nothing has them any more.
+func TestHealFromATrashOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	l := newSettled(t, instance.Small(75, "4.6"), 10)
+	l.db.Exec(t, suspendThree)
+	own := t.TempDir() + "/own"
+	done := l.missing(exitOK, "--withdraw", "--trash", own)
+	if done.Withdrawn.Objects == 0 {
+		t.Fatalf("%+v", done)
+	}
+	l.db.Exec(t, "UPDATE accounts SET suspended_at = NULL")
+	for _, g := range l.missing(exitLeft).Groups {
+		if g.Source != cleanup.Unseen {
+			t.Errorf("%+v", g)
+		}
+	}
+	if r := l.clean("missing", "--heal", "--trash", own+"er"); r.code != exitUsage || !strings.Contains(r.stderr, "mounted") {
+		t.Error(r)
+	}
+	out := l.missing(exitOK, "--heal", "--trash", own)
+	if out.Healed.Trash != out.Missing || out.Missing == 0 || out.Left != 0 {
+		t.Errorf("%+v, %d missing", out.Healed, out.Missing)
+	}
 }

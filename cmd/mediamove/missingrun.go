@@ -47,7 +47,7 @@ func (c *cleaning) newMissingLook(ctx context.Context, s *sweep, minAge time.Dur
 	if l.found, err = ledger.NewScratch(ctx, c.dir); err != nil {
 		return nil, errors.Join(err, l.sides.Close())
 	}
-	tracer := &cleanup.Tracer{Lore: c.ledger, Journal: c.ledger, Copies: l.bins.has(ctx)}
+	tracer := &cleanup.Tracer{Lore: c.ledger, Journal: c.ledger, Copies: l.bins.has(ctx), Now: c.now}
 	if c.tree != nil {
 		tracer.Disk = c.tree
 	}
@@ -78,7 +78,7 @@ func (r *missingReport) run(ctx context.Context, w *world, plan *cleanup.PlanFil
 		r.err = err
 		return r.conclude(ctx, w)
 	}
-	r.look = look
+	r.look, look.bins.dir = look, r.o.trash.dir
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
 	r.c.books.Go(func() { r.c.saveUsage(side) })
 	r.err = r.steps(ctx, side, w, plan)
@@ -230,5 +230,6 @@ func (r *missingReport) exposed() int64 {
 	if r.MissingReport == nil {
 		return 0
 	}
-	return max(0, r.Shown().Objects-r.hidden.removed.Objects)
+	h := &r.hidden // of what stayed, that is well which went by itself, or is shown again
+	return max(0, r.Shown().Objects-h.removed.Objects-h.kept[cleanup.KeptShown]-h.kept[cleanup.KeptGone])
 }

@@ -289,7 +289,10 @@ func (r *missingReport) printNext(b *strings.Builder) {
 	case r.left() > 0 && r.c.tree == nil && !r.healed.asked:
 		b.WriteString("next       if a disk or a backup may still have them: mediamove missing --heal ROOT\n")
 	}
-	if r.Lost(false) > 0 && !r.nulled.asked {
+	if n := r.From(cleanup.Unseen); n > 0 {
+		fmt.Fprintf(b, "next       of %s nobody knows if disk or trash have them: --trash DIR if the copies are elsewhere; can this user read ROOT?\n", objectsOf(n))
+	}
+	if r.Nullable > 0 && !r.nulled.asked {
 		b.WriteString("next       other servers' originals that nobody has: mediamove missing --null-remote lets Mastodon fetch them again\n")
 	}
 	if r.exposed() > 0 && !r.hidden.asked {

@@ -64,7 +64,7 @@ func (m *nightMissing) print(b *strings.Builder) {
 	}
 	switch {
 	case m.Local > 0:
-		fmt.Fprintf(b, "MISSING    %s of LOCAL users are not in the bucket, nobody else has them: mediamove missing --list", objectsOf(m.Local))
+		fmt.Fprintf(b, "MISSING    %s of LOCAL users are not in the bucket; why, and who still has them: mediamove missing --list", objectsOf(m.Local))
 		if m.Remote > 0 {
 			fmt.Fprintf(b, "; and %s of other servers", count(m.Remote))
 		}

@@ -63,10 +63,8 @@ func runUndo(ctx context.Context, w *world, o *undoOptions, arg string) (err err
 	}
 	// Elsewhere nothing is made: a mistyped folder, or one of a disk that is not mounted,
 	// would look like a trash that has lost its copies.
-	if o.trash.dir != "" {
-		if info, err := os.Stat(o.trash.dir); err != nil || !info.IsDir() {
-			return usagef("is its disk mounted?", "--trash %s: there is no such folder", o.trash.dir)
-		}
+	if o.trash.dir != "" && !isFolder(o.trash.dir) {
+		return usagef("is its disk mounted?", "--trash %s: there is no such folder", o.trash.dir)
 	}
 	c, err := o.begin(ctx, w, "undo")
 	if err != nil {
@@ -74,6 +72,11 @@ func runUndo(ctx context.Context, w *world, o *undoOptions, arg string) (err err
 	}
 	defer func() { err = also(err, c.close()) }()
 	return c.told(o.run(ctx, w, c, run))
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // An undoReport is the end of an undo.
