@@ -34,7 +34,7 @@ demo: build ## the whole journey on a sample instance: no account, no network
 
 .PHONY: test
 test: setup ## all tests, with the race detector
-	go test -race -shuffle=on -timeout 30m $(PKGS)
+	go test -race -shuffle=on -parallel 4 -timeout 30m $(PKGS)
 
 .PHONY: lint
 lint: lint-format lint-vet lint-fix lint-golangci lint-mod lint-vuln ## everything that reads the code
