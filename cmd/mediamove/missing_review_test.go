@@ -99,3 +99,25 @@ func TestHealFromATrashOfOnesOwn(t *testing.T) {
 		t.Errorf("%+v, %d missing", out.Healed, out.Missing)
 	}
 }
+
+// Whoever says that a run is before the switch is spared the guards of afterwards. That is
+// not for anybody to say once Mastodon writes to the bucket.
+func TestWithdrawIsNotSparedTheGuards(t *testing.T) {
+	t.Parallel()
+	l := newSettled(t, instance.Small(76, "4.6"), 10)
+	l.db.Exec(t, suspendThree)
+	hidden := l.missing(exitLeft).Shown
+	l.with(func() { l.machine = strings.Repeat("cd", 16) }, func() {
+		l.unchanged("another host", func() {
+			if out := l.missing(exitRefused, "--withdraw"); out.Withdrawn.Objects != 0 {
+				t.Errorf("%+v", out.Withdrawn)
+			}
+			if r := l.clean("missing", "--withdraw", "--before-switch"); r.code != exitRefused || !strings.Contains(r.stderr, "--before-switch") {
+				t.Error(r)
+			}
+		})
+	})
+	if out := l.missing(exitOK, "--withdraw"); out.Withdrawn.Objects != hidden {
+		t.Errorf("%+v of %d", out.Withdrawn, hidden)
+	}
+}

@@ -71,7 +71,13 @@ func (c *cleaning) mayWrite(ctx context.Context, a access) error {
 	if grant.Switch == owner.Before {
 		grant.Switch = owner.Unset // only sync takes a switch back
 	}
-	_, err := owner.Check(ctx, c.bucket, c.ledger, grant)
+	claim, err := owner.Check(ctx, c.bucket, c.ledger, grant)
+	if err == nil && claim.Switched && !c.claim.Switched {
+		return &owner.RefusedError{
+			Reason: "Mastodon writes to this bucket already: --before-switch would spare this run the guards",
+			Hint:   "leave --before-switch out",
+		}
+	}
 	return err
 }
 
