@@ -75,6 +75,9 @@ type Healed struct {
 // Unnamed is what became of a loss that no row needed any more when its turn came.
 const Unnamed = "no row needs it any more"
 
+// Short is what became of a loss of which the disk has a part, and the ledger no record.
+const Short = "its file on disk is cut short"
+
 // Take puts back every loss whose copy is in a trash, unless it is back already. Each
 // result is yielded; an error of the whole is the last thing.
 func (h *Returning) Take(ctx context.Context, losses iter.Seq2[Loss, error]) iter.Seq2[Healed, error] {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -97,5 +99,57 @@ func TestHealFromATrashOfOnesOwn(t *testing.T) {
 	out := l.missing(exitOK, "--heal", "--trash", own)
 	if out.Healed.Trash != out.Missing || out.Missing == 0 || out.Left != 0 {
 		t.Errorf("%+v, %d missing", out.Healed, out.Missing)
+	}
+}
+
+// Whoever says that a run is before the switch is spared the guards of afterwards. That is
+// not for anybody to say once Mastodon writes to the bucket.
+func TestWithdrawIsNotSparedTheGuards(t *testing.T) {
+	t.Parallel()
+	l := newSettled(t, instance.Small(76, "4.6"), 10)
+	l.db.Exec(t, suspendThree)
+	hidden := l.missing(exitLeft).Shown
+	l.with(func() { l.machine = strings.Repeat("cd", 16) }, func() {
+		l.unchanged("another host", func() {
+			if out := l.missing(exitRefused, "--withdraw"); out.Withdrawn.Objects != 0 {
+				t.Errorf("%+v", out.Withdrawn)
+			}
+			if r := l.clean("missing", "--withdraw", "--before-switch"); r.code != exitRefused || !strings.Contains(r.stderr, "--before-switch") {
+				t.Error(r)
+			}
+		})
+	})
+	if out := l.missing(exitOK, "--withdraw"); out.Withdrawn.Objects != hidden {
+		t.Errorf("%+v of %d", out.Withdrawn, hidden)
+	}
+}
+
+// A file that a full disk or a broken copy has cut short is nobody's picture: what the
+// ledger has no record of is held against what the row says.
+func TestHealDoesNotPublishHalfAFile(t *testing.T) {
+	t.Parallel()
+	l := newSettled(t, instance.Small(77, "4.6"), 10)
+	lost := l.needed(3, func(p media.Path, o instance.Object) bool {
+		return p.Class == media.MediaAttachments && p.Attachment == "files" && p.Style == "original" && o.Size > 20
+	})
+	previews := l.needed(1, func(p media.Path, _ instance.Object) bool { return p.Class == media.Accounts && p.Style == "static" })
+	l.lose(lost...)
+	l.lose(previews...)
+	root := t.TempDir() + "/system"
+	l.onDisk(root, 0o644, lost...)
+	l.onDisk(root, 0o644, previews...)
+	for k, size := range map[media.Key]int64{lost[0]: 0, lost[1]: 10, previews[0]: 0} {
+		if err := os.Truncate(filepath.Join(root, string(k)), size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := l.missing(exitLeft, "--heal", root)
+	if out.Healed.Disk != 1 || out.Left != 3 || out.Healed.NotBack[cleanup.Short] != 3 {
+		t.Errorf("%+v, %d left", out.Healed, out.Left)
+	}
+	for _, k := range []media.Key{lost[0], lost[1], previews[0]} {
+		if _, there := l.bucket.Body(string(k)); there {
+			t.Errorf("%s was sent", k)
+		}
 	}
 }

@@ -55,11 +55,14 @@ func (r *missingReport) heal(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.healed.outcomes[done.Outcome]++
-		if back := done.Outcome == cleanup.PutBack || done.Outcome == cleanup.Already; back {
+		switch done.Outcome {
+		case cleanup.PutBack:
 			r.healed.bytes += done.Loss.Size
-		} else if len(r.healed.examples) < maxUndone {
-			r.healed.examples = append(r.healed.examples, done)
+			fallthrough
+		case cleanup.Already:
+			r.healed.outcomes[done.Outcome]++
+		default:
+			r.healed.miss(done)
 		}
 	}
 	return nil
@@ -71,7 +74,13 @@ func (c *cleaning) mayWrite(ctx context.Context, a access) error {
 	if grant.Switch == owner.Before {
 		grant.Switch = owner.Unset // only sync takes a switch back
 	}
-	_, err := owner.Check(ctx, c.bucket, c.ledger, grant)
+	claim, err := owner.Check(ctx, c.bucket, c.ledger, grant)
+	if err == nil && claim.Switched && !c.claim.Switched {
+		return &owner.RefusedError{
+			Reason: "Mastodon writes to this bucket already: --before-switch would spare this run the guards",
+			Hint:   "leave --before-switch out",
+		}
+	}
 	return err
 }
 
@@ -110,14 +119,41 @@ func (r *missingReport) onDisk(ctx context.Context) iter.Seq2[ledger.Candidate, 
 			}
 			c := ledger.Candidate{State: ledger.Lost}
 			if err == nil {
-				if c.File, err = r.c.tree.Stat(l.Key); err != nil {
-					c.File, err = media.File{Key: l.Key, Size: l.Size, Mode: 0o644}, nil // opening it says what is wrong
+				var short bool
+				if c.File, short, err = r.fileOf(ctx, &l); short {
+					r.healed.miss(cleanup.Healed{Loss: l, Outcome: cleanup.Short, Detail: fmt.Sprintf("%d bytes", c.File.Size)})
+					continue
 				}
 			}
 			if !yield(c, err) || err != nil {
 				return
 			}
 		}
+	}
+}
+
+// fileOf finds the file of a loss. It is short if it is smaller than its row says, or
+// empty; where the ledger has a record, that is what the file is held against.
+func (r *missingReport) fileOf(ctx context.Context, l *cleanup.Loss) (f media.File, short bool, err error) {
+	f, err = r.c.tree.Stat(l.Key)
+	if err != nil {
+		return media.File{Key: l.Key, Size: l.Size, Mode: 0o644}, false, nil // opening it says what is wrong
+	}
+	if f.Size >= max(1, l.Size) {
+		return f, false, nil
+	}
+	_, err = r.c.ledger.Entry(ctx, l.Key)
+	if errors.Is(err, ledger.ErrUnknown) {
+		return f, true, nil
+	}
+	return f, false, err
+}
+
+// miss notes what could not be put back.
+func (h *healed) miss(e cleanup.Healed) {
+	h.outcomes[e.Outcome]++
+	if len(h.examples) < maxUndone {
+		h.examples = append(h.examples, e)
 	}
 }
 
