@@ -363,6 +363,12 @@ func (m *Missing) settle(ctx context.Context, a *absent, rows map[media.Class]ma
 	if l.Trace, err = m.Tracer.Trace(ctx, a.key, &now.Row); err != nil {
 		return err
 	}
+	// Before the switch the disk is heard too: until it shows a file again, its absence is
+	// as it should be.
+	if m.Exposed != nil && l.Cause == CauseWithdrawn && m.Tracer.hides(a.key, l.Detail) {
+		m.report.Hidden++
+		return nil
+	}
 	m.report.Groups[MissingGroup{l.Local, l.Class, l.Cause, l.Source}]++
 	if l.Nullable() {
 		m.report.Nullable++

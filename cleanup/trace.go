@@ -134,6 +134,16 @@ func (t *Tracer) mayBeKept(r *ledger.Removal) bool {
 	return r.Trash != "" && t.Now != nil && r.Ended.Add(keep).After(t.Now())
 }
 
+// hides reports whether the disk hides what was withdrawn for that reason. One that can't
+// be asked still hides what was withdrawn for its sake.
+func (t *Tracer) hides(k media.Key, reason string) bool {
+	if t.Disk == nil {
+		return reason == HiddenOnDisk
+	}
+	f, err := t.Disk.Stat(k)
+	return err == nil && f.Hidden() || err != nil && reason == HiddenOnDisk
+}
+
 // removal is the latest entry of the journal about k, if k is removed now.
 func (t *Tracer) removal(ctx context.Context, k media.Key) (last ledger.Removal, err error) {
 	for r, err := range t.Journal.Removals(ctx, ledger.RemovalQuery{Key: k}) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"example.org/mediamove/cleanup"
 	"example.org/mediamove/costs"
@@ -151,5 +152,43 @@ func TestHealDoesNotPublishHalfAFile(t *testing.T) {
 		if _, there := l.bucket.Body(string(k)); there {
 			t.Errorf("%s was sent", k)
 		}
+	}
+}
+
+// Before the switch the disk says what is hidden, to --heal as to sync: what was withdrawn
+// for it is not missing, and does not come back from the trash while it says so.
+func TestHealBeforeTheSwitchHeedsTheDisk(t *testing.T) {
+	t.Parallel()
+	l := newRecorded(t, 307)
+	l.set("S3_ENABLED", "")
+	var out syncJSON
+	decode(t, l.clean("sync", l.root, "--before-switch", "--json"), exitOK, &out)
+	k := l.free[0]
+	path := filepath.Join(l.root, string(k))
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := l.clean("sync", l.root); r.code != exitOK && r.code != exitLeft {
+		t.Fatal(r)
+	}
+	l.later(5 * 24 * time.Hour)
+	l.alive()
+	there := func() bool {
+		_, ok := l.bucket.Body(string(k))
+		return ok
+	}
+	if done := l.missing(exitOK, "--withdraw", l.root); done.Withdrawn.Objects != 1 || there() {
+		t.Fatalf("%+v", done.Withdrawn)
+	}
+	for _, args := range [][]string{{l.root}, {l.root, "--heal"}, {"--heal"}} {
+		if got := l.missing(exitOK, args...); got.Missing != 0 || got.Hidden == 0 || there() {
+			t.Errorf("%v: there %t, %d missing, %d hidden", args, there(), got.Missing, got.Hidden)
+		}
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.missing(exitOK, "--heal", l.root); got.Missing != 1 || !there() {
+		t.Errorf("there %t, %d missing", there(), got.Missing)
 	}
 }
