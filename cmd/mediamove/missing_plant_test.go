@@ -288,7 +288,7 @@ func (l *losing) byOrphans() {
 		l.drop(itoa(out.Run), media.Normal(string(k)))
 	}
 	l.expect(cleanup.CauseRemoved, out.Run, cleanup.InTrash, keep...)
-	l.expect(cleanup.CauseRemoved, out.Run, cleanup.Nowhere, lost...)
+	l.expect(cleanup.CauseRemoved, out.Run, cleanup.Unseen, lost...)
 }
 
 // byPrune: rows whose columns were put back from a dump.

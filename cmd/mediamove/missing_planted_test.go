@@ -109,7 +109,7 @@ func (l *losing) heals() {
 	for _, k := range slices.Sorted(maps.Keys(l.want)) {
 		w := l.want[k]
 		switch {
-		case w.source == cleanup.Nowhere:
+		case w.source == cleanup.Nowhere, w.source == cleanup.Unseen:
 			others = append(others, k)
 		case tampered[w.cause] || w.cause != cleanup.CauseGone && w.cause != cleanup.CauseRemoved:
 			healed = append(healed, k)

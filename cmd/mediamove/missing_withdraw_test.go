@@ -159,7 +159,7 @@ func TestWithdrawLooksAgain(t *testing.T) {
 	l.hides(0o644, again...)
 	before := l.stands()
 	out := l.missing(exitLeft, "--withdraw", l.root)
-	if gone := l.goneSince(before); !slices.Equal(gone, namesOf(hidden[len(again):])) || out.Withdrawn.Kept[cleanup.KeptShown] != int64(len(again)) {
+	if gone := l.goneSince(before); !slices.Equal(gone, namesOf(hidden[len(again):])) || out.Withdrawn.Kept[cleanup.KeptUnasked] != int64(len(again)) {
 		t.Errorf("%d are gone: %+v", len(gone), out.Withdrawn)
 	}
 	// Without a disk nobody can say what is hidden there.

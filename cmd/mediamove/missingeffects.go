@@ -149,9 +149,8 @@ func (r *missingReport) onDisk(ctx context.Context) iter.Seq2[ledger.Candidate, 
 // fileOf finds the file of a loss. It is short if it is smaller than its row says, or
 // empty; where the ledger has a record, that is what the file is held against.
 func (r *missingReport) fileOf(ctx context.Context, l *cleanup.Loss) (f media.File, short bool, err error) {
-	f, err = r.c.tree.Stat(l.Key)
-	if err != nil {
-		return media.File{Key: l.Key, Size: l.Size, Mode: 0o644}, false, nil // opening it says what is wrong
+	if f, err = r.c.tree.Stat(l.Key); err != nil {
+		f = media.File{Key: l.Key, Size: max(1, l.Size), Mode: 0o644} // opening it says what is wrong
 	}
 	if f.Size >= max(1, l.Size) {
 		return f, false, nil

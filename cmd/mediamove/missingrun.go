@@ -67,6 +67,12 @@ func (c *cleaning) newMissingLook(ctx context.Context, s *sweep, minAge time.Dur
 	return l, nil
 }
 
+// Gather is [cleanup.Missing.Gather].
+func (l *missingLook) Gather(ctx context.Context) (int64, error) {
+	defer seldomCollected()()
+	return l.Missing.Gather(ctx)
+}
+
 func (l *missingLook) close() error {
 	return errors.Join(l.sides.Close(), l.found.Close(), l.bins.close())
 }
