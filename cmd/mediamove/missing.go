@@ -88,6 +88,8 @@ func (o *missingOptions) checkMissing() (err error) {
 		return usagef("name the plan's file", "--save and --apply-plan want a file")
 	case o.null && (o.save != "" || o.applyPlan != ""):
 		return usagef("leave --null-remote out: a plan is of it", "--null-remote clears at once; --save writes its plan, --apply-plan applies one")
+	case o.list && (o.changes() || o.save != ""):
+		return usagef("first the one, then the other", "--list tells what a look has found, and not what became of it")
 	case o.minAge < leastAge:
 		return usagef("Mastodon commits the row before or after its upload", "--min-age %v: at least %v", o.minAge, leastAge)
 	case !(o.share >= 0 && o.share <= 100):

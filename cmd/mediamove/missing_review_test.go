@@ -110,6 +110,16 @@ func TestWithdrawIsNotSparedTheGuards(t *testing.T) {
 	l := newSettled(t, instance.Small(76, "4.6"), 10)
 	l.db.Exec(t, suspendThree)
 	hidden := l.missing(exitLeft).Shown
+	l.unchanged("what can't be meant", func() {
+		if r := l.clean("missing", "--withdraw", "--trash", l.state+"/trash"); r.code != exitUsage || !strings.Contains(r.stderr, "30 days") {
+			t.Error(r)
+		}
+		for _, with := range [][]string{{"--withdraw"}, {"--heal"}, {"--null-remote"}, {"--save", t.TempDir() + "/plan"}} {
+			if r := l.clean(append([]string{"missing", "--list"}, with...)...); r.code != exitUsage || !strings.Contains(r.stderr, "--list") {
+				t.Error(r)
+			}
+		}
+	})
 	l.with(func() { l.machine = strings.Repeat("cd", 16) }, func() {
 		l.unchanged("another host", func() {
 			if out := l.missing(exitRefused, "--withdraw"); out.Withdrawn.Objects != 0 {

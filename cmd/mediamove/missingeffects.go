@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"path/filepath"
 
 	"example.org/mediamove/cleanup"
 	"example.org/mediamove/ledger"
@@ -304,6 +305,9 @@ func (r *missingReport) withdraw(ctx context.Context) (err error) {
 			w.Unasked, r.hidden.partly = true, oneLine(why.Error())
 		}
 		cleaner.Raise, cleaner.Bound = func(ctx context.Context) error { return r.c.mayWrite(ctx, r.o.access) }, nil
+	}
+	if dir, err := r.o.trash.folder(r.c); err != nil || dir == filepath.Join(r.c.dir, "trash") {
+		return errors.Join(err, usagef("name another folder, or leave --trash out", "--trash %s: the copies of orphans are there, and go after 30 days", dir))
 	}
 	bin, err := r.o.trash.open(ctx, r.c)
 	if err != nil {

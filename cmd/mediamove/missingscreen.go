@@ -260,7 +260,11 @@ func (r *missingReport) printDone(b *strings.Builder) {
 		}
 	}
 	if h := &r.hidden; h.asked {
-		fmt.Fprintf(b, "\nwithdrawn  %s (%s) into the trash; to take it back: mediamove undo %d\n", objectsOf(h.removed.Objects), size(h.removed.Bytes), r.c.run)
+		fmt.Fprintf(b, "\nwithdrawn  %s (%s) into the trash", objectsOf(h.removed.Objects), size(h.removed.Bytes))
+		if h.removed.Objects > 0 {
+			fmt.Fprintf(b, "; to take it back: mediamove undo %d", r.c.run)
+		}
+		b.WriteString("\n")
 		for _, why := range slices.Sorted(maps.Keys(h.kept)) {
 			fmt.Fprintf(b, "kept       %s: %s\n", objectsOf(h.kept[why]), why)
 		}
