@@ -125,7 +125,7 @@ func TestWithdrawIsNotSparedTheGuards(t *testing.T) {
 			if out := l.missing(exitRefused, "--withdraw"); out.Withdrawn.Objects != 0 {
 				t.Errorf("%+v", out.Withdrawn)
 			}
-			if r := l.clean("missing", "--withdraw", "--before-switch"); r.code != exitRefused || !strings.Contains(r.stderr, "--before-switch") {
+			if r := l.clean("missing", "--withdraw", "--before-switch", l.root); r.code != exitRefused || !strings.Contains(r.stderr, "--before-switch") {
 				t.Error(r)
 			}
 		})
