@@ -47,6 +47,9 @@ type Orphans struct {
 	Facts Facts
 	// Hold records the scan by [Orphans.Accept] only: a person looks at it first.
 	Hold bool
+	// Undid says whether a person took a removal back with that run. What came back because
+	// a row needed it is an orphan like any other once that row is gone. nil: all runs did.
+	Undid func(ctx context.Context, run int64) (bool, error)
 	// Prunes: a prune follows in this very run, and comes to what an earlier one left.
 	Prunes bool
 
@@ -182,8 +185,17 @@ func (o *Orphans) returned(ctx context.Context, k media.Key) (bool, error) {
 		return false, nil
 	}
 	for r, err := range o.History.Removals(ctx, ledger.RemovalQuery{Key: k, State: ledger.RemovalRestored}) {
-		if err != nil || r.Policy != WithdrawPolicy {
-			return err == nil, err
+		if err != nil {
+			return false, err
+		}
+		if r.Policy == WithdrawPolicy {
+			continue
+		}
+		if o.Undid == nil {
+			return true, nil
+		}
+		if undid, err := o.Undid(ctx, r.RestoredRun); err != nil || undid {
+			return undid, err
 		}
 	}
 	return false, nil

@@ -1,6 +1,7 @@
 package cleanup_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -219,6 +220,26 @@ func TestReturnedStays(t *testing.T) {
 	still, err := all(g.last.Still(t.Context(), each(plan, nil), &dropped))
 	must(t, err)
 	equal(t, []any{len(still), still[0].Key, dropped}, []any{1, avatar(2), int64(1)})
+}
+
+// TestHealedMayGo: what came back because a row needed it is an orphan like any other once
+// that row is gone; what a person took back is not.
+func TestHealedMayGo(t *testing.T) {
+	t.Parallel()
+	g := newNight(t, old(1, noon.AddDate(0, 0, -30)), old(2, noon.AddDate(0, 0, -30)))
+	const healing = 70
+	g.edit = func(o *cleanup.Orphans) {
+		o.Undid = func(_ context.Context, run int64) (bool, error) { return run != healing, nil }
+	}
+	g.look()
+	for id, by := range map[int64]int64{1: healing, 2: healing + 1} {
+		g.removed(g.run, avatar(id), g.now)
+		must(t, g.ledger.Restored(t.Context(), ledger.Restoration{Run: g.run, By: by, Key: avatar(id), ETag: "e", At: g.now}))
+	}
+	equal(t, g.later(1000*time.Hour), []media.Key{avatar(1)})
+	g.last.Undid = func(context.Context, int64) (bool, error) { return false, errScripted }
+	_, err := all(g.last.Candidates(t.Context()))
+	wantIs(t, err, errScripted)
 }
 
 // trusting takes the guards away that hold a bucket of orphans alone against its

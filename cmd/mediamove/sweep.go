@@ -32,6 +32,10 @@ func (c *cleaning) newSweep(ctx context.Context, orphans *cleanup.Orphans) *swee
 	}
 	orphans.Survey, orphans.Memory, orphans.History, orphans.Marks = s.survey, c.ledger, c.ledger, c.ledger
 	orphans.Guards = cleanup.Guards()
+	orphans.Undid = func(ctx context.Context, run int64) (bool, error) {
+		by, err := c.ledger.Run(ctx, run)
+		return by.Command == "undo", err
+	}
 	// The ledger is open for writing, so this process holds its lock.
 	orphans.Facts = cleanup.Facts{Alone: true, Switched: c.claim.Switched, Bound: s.bound}
 	return s
