@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,12 +24,15 @@ func (c *cached) nightly(code int, args ...string) (out nightlyJSON) {
 // requests are the kinds of requests of a run, in the order in which each came first.
 func (c *cached) requests(f func()) (order []string) {
 	c.t.Helper()
+	var mu sync.Mutex // several are under way at once
 	seen := map[string]bool{}
 	c.bucket.SetFault(func(r fixtures.Request) fixtures.Fault {
 		name := r.Op.String()
 		if media.Key(r.Key).Reserved() {
 			name += " mark"
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if !seen[name] {
 			seen[name] = true
 			order = append(order, name)
