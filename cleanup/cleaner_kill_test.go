@@ -183,6 +183,12 @@ func TestCanary(t *testing.T) {
 			g.hit(list[0].Key, g.control[3])
 			delete(g.db.rows[media.Accounts], 900_003)
 		}, nil, 10},
+		"Mastodon writes a neighbour anew": {func(g *rig, list []cleanup.Candidate) {
+			g.hit(list[0].Key, g.control[3])
+			r := g.db.rows[media.Accounts][900_003]
+			r.Busy = true
+			g.db.rows[media.Accounts][900_003] = r
+		}, nil, 10},
 		"its owner deleted a neighbour before, and its row is about to follow": {func(g *rig, _ []cleanup.Candidate) {
 			g.server.Delete(string(g.control[3]))
 		}, nil, 10},

@@ -351,17 +351,22 @@ func orStill(err error) error {
 	return err
 }
 
-// stillOwned tells a control object that its owner deleted meanwhile from one that we hit.
+// stillOwned tells a control object that its owner deleted meanwhile, or that Mastodon is
+// writing anew under its old name (a video that it has transcoded), from one that we hit.
 func (w *work) stillOwned(ctx context.Context, k media.Key) error {
 	o := r2.Object{Key: k}
 	rows, err := w.c.Rows.Rows(ctx, idsOf([]r2.Object{o}))
 	if err != nil {
 		return err
 	}
-	if judge(o, rows).kind == "" {
-		return fmt.Errorf("%w: %s is gone, and somebody owns it", ErrCanary, k)
+	j := judge(o, rows)
+	if j.kind != "" || j.row != nil && j.row.Busy {
+		return nil
 	}
-	return nil
+	if _, err = w.c.Bucket.Head(ctx, k); errors.Is(err, r2.ErrNotFound) {
+		err = fmt.Errorf("%w: %s is gone, and somebody owns it", ErrCanary, k)
+	}
+	return err
 }
 
 // record writes the outcomes. It must happen even if the run was called off.
