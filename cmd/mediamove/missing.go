@@ -23,7 +23,6 @@ type missingOptions struct {
 	share                float64
 	minAge               time.Duration
 	trash                trashFlags // of what is withdrawn
-	orphanTrash          trashFlags // of what cleanup runs removed, to heal from
 }
 
 func newMissing(w *world) *cobra.Command {
@@ -103,7 +102,6 @@ func (o *missingOptions) checkMissing() (err error) {
 		return err
 	}
 	o.trash.base, o.trash.keep = withdrawnFolder, cleanup.WithdrawKeep
-	o.orphanTrash = trashFlags{max: o.trash.max}
 	if o.save != "" {
 		o.save, err = filepath.Abs(o.save)
 	}

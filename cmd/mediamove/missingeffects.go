@@ -51,8 +51,7 @@ func (r *missingReport) heal(ctx context.Context) error {
 			return err
 		}
 	}
-	needed := r.shown(witness)
-	back := &cleanup.Returning{Needed: needed, Bin: r.look.bins.returner(ctx, needed), Records: r.c.ledger, Run: r.c.run, Now: r.c.now}
+	back := &cleanup.Returning{Needed: witness.Needed, Bin: r.look.bins.returner(ctx, witness.Needed), Records: r.c.ledger, Run: r.c.run, Now: r.c.now}
 	for done, err := range back.Take(ctx, r.look.Found(ctx)) {
 		if err != nil {
 			return err
@@ -68,19 +67,6 @@ func (r *missingReport) heal(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// shown is what a row needs and, before the switch, the disk does not hide.
-func (r *missingReport) shown(witness *cleanup.Witness) func(ctx context.Context, k media.Key) error {
-	if r.c.claim.Switched || r.c.tree == nil {
-		return witness.Needed
-	}
-	return func(ctx context.Context, k media.Key) error {
-		if f, err := r.c.tree.Stat(k); err == nil && f.Hidden() {
-			return fmt.Errorf("%w: hidden by its mode on disk", cleanup.ErrUnnamed)
-		}
-		return witness.Needed(ctx, k)
-	}
 }
 
 // mayWrite makes sure that the bucket is granted to this ledger; until here it was only read.
@@ -182,15 +168,7 @@ type nulled struct {
 
 // null clears the rows whose originals nobody has.
 func (r *missingReport) null(ctx context.Context, plan *cleanup.PlanFile) (err error) {
-	r.nulled.asked = true
-	for l, err := range r.look.Found(ctx) {
-		if err != nil {
-			return err
-		}
-		if l.Nullable() {
-			r.nulled.may++
-		}
-	}
+	r.nulled.asked, r.nulled.may = true, r.Nullable
 	why := r.sweep.refused()
 	if r.o.save != "" {
 		why = r.sweep.doubted()
